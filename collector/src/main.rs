@@ -1,1 +1,3 @@
+//! The `sonde-collector` command.
+
 fn main() {}
