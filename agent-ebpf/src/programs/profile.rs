@@ -13,7 +13,7 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use sonde_ebpf::{DropReason, SampleHeader, StackEnd, limits::MAX_STACK_FRAMES};
 
-use super::drops;
+use super::{cost, drops};
 
 /// Samples on their way to the agent, which sets the size to fit the machine.
 #[map]
@@ -40,6 +40,13 @@ const STACK_BYTES: u32 = (MAX_STACK_FRAMES * size_of::<u64>()) as u32;
 
 /// Takes one sample of what runs on this CPU.
 pub(crate) fn sample(ctx: &PerfEventContext) {
+    let start = cost::now();
+    take(ctx);
+    cost::add(start);
+}
+
+#[inline(always)]
+fn take(ctx: &PerfEventContext) {
     let ids = bpf_get_current_pid_tgid();
     let (pid, tid) = ((ids >> 32) as u32, ids as u32);
     if tid == 0 {
