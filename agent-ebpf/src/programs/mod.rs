@@ -1,0 +1,4 @@
+//! Kernel-side work: the only place that calls BPF helpers and touches maps.
+
+pub(crate) mod drops;
+pub(crate) mod profile;

@@ -1,0 +1,6 @@
+//! Sonde's agent: the stages of its pipeline, in the order in which data passes them. The binary is
+//! a thin shell around this library, which benches and fuzz targets use too.
+
+pub mod aggregate;
+pub mod record;
+pub mod symbol;
