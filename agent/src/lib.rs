@@ -2,5 +2,6 @@
 //! a thin shell around this library, which benches and fuzz targets use too.
 
 pub mod aggregate;
+pub mod kernel;
 pub mod record;
 pub mod symbol;
