@@ -1,0 +1,3 @@
+//! The stages of the agent, from the kernel's bytes to what is sent.
+
+pub mod symbol;
