@@ -4,7 +4,7 @@ mod builder;
 mod cpu;
 mod proto;
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;
 mod trust;
 
 use std::io::Write;
