@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn the_oldest_go_when_bytes_run_out() {
         let queue = queue(10, 100);
-        [b"aaaa", b"bbbb", b"cccc"].map(|body| queue.push(request(body)));
+        [b"aaaa", b"bbbb", b"cccc"].into_iter().for_each(|body| queue.push(request(body)));
         assert_eq!(queue.metrics.queue_bytes.get(), 8);
         assert_eq!(drain(&queue), [request(b"bbbb"), request(b"cccc")]);
         assert_eq!(queue.metrics.requests(Outcome::QueueFull), 1);
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn the_oldest_go_when_the_count_is_reached() {
         let queue = queue(1_000, 2);
-        [b"a", b"b", b"c"].map(|body| queue.push(request(body)));
+        [b"a", b"b", b"c"].into_iter().for_each(|body| queue.push(request(body)));
         assert_eq!(drain(&queue), [request(b"b"), request(b"c")]);
     }
 
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn what_is_left_at_the_end_is_counted() {
         let queue = queue(100, 10);
-        [b"a", b"b"].map(|body| queue.push(request(body)));
+        [b"a", b"b"].into_iter().for_each(|body| queue.push(request(body)));
         queue.take();
         assert_eq!(queue.close(), 2);
         queue.push(request(b"late"));

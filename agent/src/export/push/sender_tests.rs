@@ -133,7 +133,7 @@ async fn a_dead_server_costs_the_oldest_and_no_more_room_than_allowed() {
     let metrics = PushMetrics::default();
     let (pusher, sender) = channel(settings, metrics.clone()).unwrap();
     let running = tokio::spawn(sender.run(pending()));
-    ["aaa", "bbb", "ccc", "ddd", "eee"].map(|body| pusher.push(request(body)));
+    ["aaa", "bbb", "ccc", "ddd", "eee"].into_iter().for_each(|body| pusher.push(request(body)));
     while metrics.requests(Outcome::Retried) < 2 {
         tokio::task::yield_now().await;
     }
