@@ -117,9 +117,6 @@ impl DebugInfo {
                     file: location.and_then(|location| location.file).map(str::to_owned),
                     line: location.and_then(|location| location.line).unwrap_or(0),
                 });
-                if frames.len() == MAX_INLINED {
-                    return Err(gimli::Error::TooManyRegisterRules);
-                }
             }
             Ok(frames)
         })
@@ -131,9 +128,6 @@ impl DebugInfo {
         self.meter.memory_bytes()
     }
 }
-
-/// Functions inlined into each other at one address. Compilers stop far below.
-const MAX_INLINED: usize = 512;
 
 fn open_section(
     elf: &ElfFile,
