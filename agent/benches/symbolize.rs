@@ -1,7 +1,6 @@
 //! What a name costs: the first one of a binary that was never seen, and one that is remembered.
 //! Binaries are this bench itself, which has debug information, and those named in
 //! `SONDE_BENCH_BINARIES`, separated by colons.
-#![expect(missing_docs, reason = "criterion's macro makes an undocumented function")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has failed")]
 
 use std::fs::File;

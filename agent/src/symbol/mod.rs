@@ -15,7 +15,7 @@ pub mod vdso;
 
 use std::sync::Arc;
 
-pub use symbolizer::{FileId, Settings, SymbolCounts, Symbolizer};
+pub use symbolizer::{FileId, Held, Settings, SymbolCounts, Symbolizer};
 
 /// An address as a file's own symbol table counts it ("stated virtual memory address"): what `nm`
 /// and `objdump` print. Never a process address, never a file offset.

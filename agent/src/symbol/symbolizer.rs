@@ -5,6 +5,8 @@
 //! tables and debug information of the files used longest ago are let go when there are too many.
 //! Without descriptor a file answers only what it answered before, and says [`UnknownReason::FileGone`]
 //! for the rest, until it is registered again.
+//!
+//! Name all addresses of one file before those of the next: then each file is loaded once at most.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -16,7 +18,7 @@ use rustc_hash::FxHashMap;
 use super::binary::{Binary, Found, Sources};
 use super::demangle::{cut, demangle};
 use super::dwarf::{DebugInfoLimits, DebugInfoLoss, SourceFrame};
-use super::elf::{ElfError, ElfFile, Segment, svma_of};
+use super::elf::{ElfFile, Segment, svma_of};
 use super::recent::Recent;
 use super::{FileOffset, Function, Svma, Symbol, UnknownReason};
 
@@ -45,7 +47,7 @@ impl Default for Settings {
             max_open_files: 512,
             max_files: 16_384,
             max_table_bytes: 16 << 20,
-            max_debug_bytes: 24 << 20,
+            max_debug_bytes: 32 << 20,
             max_results: 32_768,
             debug_info: DebugInfoLimits::default(),
             debug_directories: vec![PathBuf::from("/usr/lib/debug")],
@@ -70,7 +72,8 @@ impl SymbolCounts {
         UnknownReason::ALL.into_iter().zip(self.unknown)
     }
 
-    /// Files whose debug information was not used, by reason.
+    /// Addresses for which debug information was there but was not used, by reason; once for each
+    /// file where it is refused as a whole.
     pub fn debug_info(&self) -> impl Iterator<Item = (DebugInfoLoss, u64)> {
         DebugInfoLoss::ALL.into_iter().zip(self.debug_info)
     }
@@ -85,6 +88,11 @@ pub struct Symbolizer {
     next_id: u32,
     /// Counts uses, to tell what was used longest ago.
     uses: u64,
+    /// Files with a descriptor.
+    open_files: usize,
+    /// Memory of tables and debug information as of the last look at all files, and what was
+    /// loaded since.
+    held: Held,
     results: Recent<(FileId, Svma), Symbol>,
     /// Readable names by mangled ones.
     names: Recent<Arc<str>, (Arc<str>, Arc<str>)>,
@@ -108,6 +116,15 @@ struct RegisteredFile {
     last_use: u64,
 }
 
+/// Memory in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Of symbol tables.
+    pub tables: usize,
+    /// Of debug information.
+    pub debug_info: usize,
+}
+
 enum State {
     Open(Box<Binary>),
     Closed,
@@ -128,6 +145,8 @@ impl Symbolizer {
             ids: FxHashMap::default(),
             next_id: 0,
             uses: 0,
+            open_files: 0,
+            held: Held::default(),
             results: Recent::new(settings.max_results),
             names: Recent::new(settings.max_results / 2),
             source_files: Recent::new(settings.max_results / 8),
@@ -148,7 +167,7 @@ impl Symbolizer {
         {
             registered.last_use = self.uses;
             if let State::Closed = registered.state {
-                registered.reopen(file);
+                self.open_files += registered.open(file);
             }
             self.close_files();
             return id;
@@ -158,7 +177,9 @@ impl Symbolizer {
         if let Some(key) = key {
             self.ids.insert(key, id);
         }
-        self.files.insert(id, RegisteredFile::new(path, file, self.uses));
+        let mut registered = RegisteredFile::new(path, self.uses);
+        self.open_files += registered.open(file);
+        self.files.insert(id, registered);
         self.forget_files();
         self.close_files();
         id
@@ -204,14 +225,18 @@ impl Symbolizer {
         (svma, symbol)
     }
 
-    /// Lets go of debug information that was not needed since the last call. To be called when all
-    /// addresses of a window have been named.
-    pub fn end_window(&mut self) {
+    /// Lets go of debug information that no new address needed for some windows. To be called when
+    /// all addresses of a window have been named. Returns the bytes that were freed: an allocator
+    /// that keeps them may be told to give them back.
+    pub fn end_window(&mut self) -> usize {
+        let before = self.memory().debug_info;
         for file in self.files.values_mut() {
             if let State::Open(binary) = &mut file.state {
-                binary.drop_unused_debug_info();
+                binary.end_window();
             }
         }
+        self.held = self.memory();
+        before - self.held.debug_info
     }
 
     /// What could not be done.
@@ -220,12 +245,10 @@ impl Symbolizer {
         &self.counts
     }
 
-    /// Memory of symbol tables and of debug information, in bytes.
+    /// Memory of symbol tables and debug information.
     #[must_use]
-    pub fn memory_bytes(&self) -> (usize, usize) {
-        self.binaries().fold((0, 0), |(tables, debug), (_, binary)| {
-            (tables + binary.table_bytes(), debug + binary.debug_bytes())
-        })
+    pub fn memory(&self) -> Held {
+        self.binaries().fold(Held::default(), |held, (_, binary)| held.plus(binary))
     }
 
     fn unknown(&mut self, reason: UnknownReason) -> Symbol {
@@ -236,7 +259,11 @@ impl Symbolizer {
     fn look_up(&mut self, id: FileId, svma: Svma) -> Result<Symbol, UnknownReason> {
         let file = self.files.get_mut(&id).ok_or(UnknownReason::FileGone)?;
         let State::Open(binary) = &mut file.state else { return Err(UnknownReason::FileGone) };
+        let before = Held::default().plus(binary);
         let found = binary.frames(svma, Path::new(&*file.path), &self.sources);
+        let after = Held::default().plus(binary);
+        self.held.tables += after.tables.saturating_sub(before.tables);
+        self.held.debug_info += after.debug_info.saturating_sub(before.debug_info);
         let Found { frames, loss } = found.map_err(|error| {
             tracing::debug!(path = &*file.path, %error, "symbol table refused");
             UnknownReason::NotReadable
@@ -282,43 +309,52 @@ impl Symbolizer {
         })
     }
 
-    /// Lets go of the longest unused tables until all fit.
+    /// Lets go of the longest unused tables until all fit. Those of the file used last stay, because
+    /// its next address would load them again: what one file may hold is limited by itself.
     fn shrink(&mut self) {
-        let (mut tables, mut debug) = self.memory_bytes();
-        if debug <= self.settings.max_debug_bytes && tables <= self.settings.max_table_bytes {
+        if self.fits() {
             return;
         }
-        let mut open: Vec<&mut RegisteredFile> = self.files.values_mut().collect();
-        open.sort_unstable_by_key(|file| file.last_use);
-        for file in open {
+        self.held = self.memory();
+        let last = self.uses;
+        let mut files: Vec<&mut RegisteredFile> =
+            self.files.values_mut().filter(|file| file.last_use != last).collect();
+        files.sort_unstable_by_key(|file| file.last_use);
+        for file in files {
             let State::Open(binary) = &mut file.state else { continue };
-            if debug > self.settings.max_debug_bytes {
-                debug -= binary.debug_bytes();
+            if self.held.debug_info > self.settings.max_debug_bytes {
+                self.held.debug_info -= binary.debug_bytes();
                 binary.drop_debug_info();
             }
-            if tables > self.settings.max_table_bytes {
-                tables -= binary.table_bytes();
+            if self.held.tables > self.settings.max_table_bytes {
+                self.held.tables -= binary.table_bytes();
                 binary.drop_tables();
             }
         }
+    }
+
+    const fn fits(&self) -> bool {
+        self.held.debug_info <= self.settings.max_debug_bytes
+            && self.held.tables <= self.settings.max_table_bytes
     }
 
     /// Closes the files unused the longest while too many are open. Closes some more than needed,
     /// so that not every registration has to look for one.
     fn close_files(&mut self) {
         let limit = self.settings.max_open_files;
-        let mut uses: Vec<u64> = self.binaries().map(|(file, _)| file.last_use).collect();
-        if uses.len() <= limit {
+        if self.open_files <= limit {
             return;
         }
+        let mut uses: Vec<u64> = self.binaries().map(|(file, _)| file.last_use).collect();
         uses.sort_unstable();
-        let surplus = uses.len() - limit + limit / 8;
+        let surplus = uses.len().saturating_sub(limit) + limit / 8;
         let oldest_kept = uses.get(surplus).copied().unwrap_or(self.uses);
         for file in self.files.values_mut() {
             if file.last_use < oldest_kept && matches!(file.state, State::Open(_)) {
                 file.state = State::Closed;
             }
         }
+        self.open_files = self.binaries().count();
     }
 
     /// Forgets the files unused the longest while too many are remembered.
@@ -334,6 +370,7 @@ impl Symbolizer {
         let files = &self.files;
         self.ids.retain(|_, id| files.contains_key(id));
         self.results.retain(|(id, _)| files.contains_key(id));
+        self.open_files = self.binaries().count();
     }
 }
 
@@ -349,32 +386,35 @@ impl FileKey {
     }
 }
 
+impl Held {
+    fn plus(self, binary: &Binary) -> Self {
+        Self {
+            tables: self.tables + binary.table_bytes(),
+            debug_info: self.debug_info + binary.debug_bytes(),
+        }
+    }
+}
+
 impl RegisteredFile {
-    fn new(path: Arc<str>, file: File, last_use: u64) -> Self {
-        let mut registered = Self {
-            path,
-            build_id: Arc::default(),
-            segments: Arc::default(),
-            state: State::Closed,
-            last_use,
-        };
-        registered.reopen(file);
-        registered
+    fn new(path: Arc<str>, last_use: u64) -> Self {
+        let (build_id, segments) = Default::default();
+        Self { path, build_id, segments, state: State::Closed, last_use }
     }
 
-    fn reopen(&mut self, file: File) {
+    /// Reads the headers. Returns how many descriptors are kept.
+    fn open(&mut self, file: File) -> usize {
         match ElfFile::open(file) {
             Ok(elf) => {
                 self.build_id = Arc::clone(elf.build_id());
                 self.segments = elf.segments();
                 self.state = State::Open(Box::new(Binary::new(elf)));
+                1
             }
-            Err(error) => self.refuse(&error),
+            Err(error) => {
+                tracing::debug!(path = &*self.path, %error, "file refused");
+                self.state = State::Refused;
+                0
+            }
         }
-    }
-
-    fn refuse(&mut self, error: &ElfError) {
-        tracing::debug!(path = &*self.path, %error, "file refused");
-        self.state = State::Refused;
     }
 }
