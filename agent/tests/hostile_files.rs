@@ -229,3 +229,27 @@ fn few_files_stay_open_and_a_closed_one_comes_back_when_registered_again() {
     let open = open.filter_map(|fd| std::fs::read_link(fd.path()).ok());
     assert!(open.filter(|path| path.starts_with(folder.path())).count() <= 8);
 }
+
+#[test]
+fn debug_information_of_files_out_of_use_makes_room_and_comes_back() {
+    let file = || {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(program()).unwrap();
+        file
+    };
+    let files = [file(), file(), file()];
+    let settings = Settings { max_debug_bytes: 1, max_table_bytes: 1, ..Settings::default() };
+    let mut symbolizer = Symbolizer::new(settings);
+    let ids = files.each_ref().map(|f| symbolizer.register("program".into(), f.reopen().unwrap()));
+    let alone = symbolize(files[0].path(), 0x1060).0.memory();
+    for offset in 0x1060..0x1070 {
+        for id in ids {
+            let named = symbolizer.symbolize(id, FileOffset(offset)).1;
+            assert_eq!(named, symbolize(files[0].path(), offset).1);
+            assert!(symbolizer.memory().debug_info <= 2 * alone.debug_info);
+        }
+    }
+    let freed: usize = (0..20).map(|_| symbolizer.end_window()).sum();
+    assert!(freed > 0);
+    assert_eq!(symbolizer.memory().debug_info, 0);
+}
