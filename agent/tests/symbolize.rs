@@ -301,3 +301,19 @@ fn this_test_names_itself() {
     assert!(outermost.name.ends_with("a_function_of_this_test"), "{outermost:?}");
     assert!(outermost.file.as_deref().unwrap().ends_with("symbolize.rs"), "{outermost:?}");
 }
+
+#[test]
+fn the_vdso_is_named_like_a_file() {
+    let elf = match sonde_agent::symbol::vdso::read_own() {
+        // Some sandboxes have none.
+        Err(sonde_agent::symbol::vdso::VdsoError::Absent) => return,
+        other => other.unwrap(),
+    };
+    let mut symbolizer = Symbolizer::new(Settings { max_open_files: 0, ..Settings::default() });
+    let id = symbolizer.register_image("[vdso]".into(), elf);
+    let path = std::env::current_exe().unwrap();
+    symbolizer.register("test".into(), File::open(path).unwrap());
+    let found = (0..0x2000).map(|offset| symbolizer.symbolize(id, FileOffset(offset)).1);
+    let mut known = found.filter(|symbol| matches!(symbol, Symbol::Known(_)));
+    assert!(known.any(|symbol| names(&symbol)[0].contains("clock_gettime")));
+}

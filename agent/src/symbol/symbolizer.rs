@@ -113,6 +113,8 @@ struct RegisteredFile {
     build_id: Arc<str>,
     segments: Arc<[Segment]>,
     state: State,
+    /// Without a file: it needs no descriptor and cannot be opened again.
+    in_memory: bool,
     last_use: u64,
 }
 
@@ -182,6 +184,17 @@ impl Symbolizer {
         self.files.insert(id, registered);
         self.forget_files();
         self.close_files();
+        id
+    }
+
+    /// Makes an image known that is held in memory, such as the vDSO's. It is never forgotten.
+    pub fn register_image(&mut self, path: Arc<str>, elf: ElfFile) -> FileId {
+        let id = FileId(self.next_id);
+        self.next_id += 1;
+        let mut registered = RegisteredFile::new(path, self.uses);
+        registered.in_memory = true;
+        registered.accept(elf);
+        self.files.insert(id, registered);
         id
     }
 
@@ -302,6 +315,12 @@ impl Symbolizer {
         })
     }
 
+    /// Uses of the files with a descriptor.
+    fn open_uses(&self) -> Vec<u64> {
+        let open = self.binaries().filter(|(file, _)| !file.in_memory);
+        open.map(|(file, _)| file.last_use).collect()
+    }
+
     fn binaries(&self) -> impl Iterator<Item = (&RegisteredFile, &Binary)> {
         self.files.values().filter_map(|file| match &file.state {
             State::Open(binary) => Some((file, &**binary)),
@@ -345,16 +364,17 @@ impl Symbolizer {
         if self.open_files <= limit {
             return;
         }
-        let mut uses: Vec<u64> = self.binaries().map(|(file, _)| file.last_use).collect();
+        let mut uses = self.open_uses();
         uses.sort_unstable();
         let surplus = uses.len().saturating_sub(limit) + limit / 8;
         let oldest_kept = uses.get(surplus).copied().unwrap_or(self.uses);
         for file in self.files.values_mut() {
-            if file.last_use < oldest_kept && matches!(file.state, State::Open(_)) {
+            let open = matches!(file.state, State::Open(_)) && !file.in_memory;
+            if open && file.last_use < oldest_kept {
                 file.state = State::Closed;
             }
         }
-        self.open_files = self.binaries().count();
+        self.open_files = self.open_uses().len();
     }
 
     /// Forgets the files unused the longest while too many are remembered.
@@ -366,11 +386,11 @@ impl Symbolizer {
         let mut uses: Vec<u64> = self.files.values().map(|file| file.last_use).collect();
         uses.sort_unstable();
         let oldest_kept = uses.get(uses.len() - limit + limit / 8).copied().unwrap_or(self.uses);
-        self.files.retain(|_, file| file.last_use >= oldest_kept);
+        self.files.retain(|_, file| file.in_memory || file.last_use >= oldest_kept);
         let files = &self.files;
         self.ids.retain(|_, id| files.contains_key(id));
         self.results.retain(|(id, _)| files.contains_key(id));
-        self.open_files = self.binaries().count();
+        self.open_files = self.open_uses().len();
     }
 }
 
@@ -398,16 +418,14 @@ impl Held {
 impl RegisteredFile {
     fn new(path: Arc<str>, last_use: u64) -> Self {
         let (build_id, segments) = Default::default();
-        Self { path, build_id, segments, state: State::Closed, last_use }
+        Self { path, build_id, segments, state: State::Closed, in_memory: false, last_use }
     }
 
     /// Reads the headers. Returns how many descriptors are kept.
     fn open(&mut self, file: File) -> usize {
         match ElfFile::open(file) {
             Ok(elf) => {
-                self.build_id = Arc::clone(elf.build_id());
-                self.segments = elf.segments();
-                self.state = State::Open(Box::new(Binary::new(elf)));
+                self.accept(elf);
                 1
             }
             Err(error) => {
@@ -416,5 +434,11 @@ impl RegisteredFile {
                 0
             }
         }
+    }
+
+    fn accept(&mut self, elf: ElfFile) {
+        self.build_id = Arc::clone(elf.build_id());
+        self.segments = elf.segments();
+        self.state = State::Open(Box::new(Binary::new(elf)));
     }
 }
