@@ -80,7 +80,10 @@ impl Binary {
         };
         // The function that was really called has a symbol even where debug information has gaps.
         if frames.last().is_none_or(|outermost| outermost.name.is_none()) {
-            let name = self.symbol_name(svma)?;
+            let name = match self.symbol_name(svma) {
+                Err(error) if frames.is_empty() => return Err(error),
+                name => name.unwrap_or_default(),
+            };
             match frames.last_mut() {
                 Some(outermost) => outermost.name = name,
                 None => frames.push(SourceFrame { name, ..SourceFrame::default() }),
