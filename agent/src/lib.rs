@@ -1,3 +1,7 @@
-//! The stages of the agent, from the kernel's bytes to what is sent.
+//! Sonde's agent: the stages of its pipeline, in the order in which data passes them. The binary is
+//! a thin shell around this library, which benches and fuzz targets use too.
 
+pub mod aggregate;
+pub mod kernel;
+pub mod record;
 pub mod symbol;
