@@ -23,6 +23,18 @@ fn program() -> &'static [u8] {
     })
 }
 
+/// Where `main` starts in [`program`], found without the code under test.
+fn main_at() -> (Svma, u64) {
+    use object::{Object, ObjectSegment, ObjectSymbol};
+    let file = object::File::parse(program()).unwrap();
+    let address = file.symbol_by_name("main").unwrap().address();
+    let mut segments = file.segments();
+    let holds =
+        |s: &object::Segment<'_, '_>| (s.address()..s.address() + s.size()).contains(&address);
+    let segment = segments.find(holds).unwrap();
+    (Svma(address), address - segment.address() + segment.file_range().0)
+}
+
 fn compile(name: &str, source: &str, options: &[&str]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(name), source).unwrap();
@@ -104,7 +116,7 @@ fn a_sparse_file_of_ten_gigabytes_costs_nothing() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(program()).unwrap();
     file.as_file().set_len(10 << 30).unwrap();
-    assert!(matches!(symbolize(file.path(), 0x1060).1, Symbol::Known(_)));
+    assert!(matches!(symbolize(file.path(), main_at().1).1, Symbol::Known(_)));
     let empty = tempfile::NamedTempFile::new().unwrap();
     empty.as_file().set_len(10 << 30).unwrap();
     assert_eq!(symbolize(empty.path(), 0x1000).1, Symbol::Unknown(UnknownReason::NotReadable));
@@ -123,7 +135,7 @@ fn a_symbol_table_that_claims_gigabytes_is_refused_before_it_is_read() {
         }
     }
     let mut symbols = ElfSymbols::new(ElfFile::parse(Image::from_bytes(bytes)).unwrap());
-    let refused = symbols.name(Svma(0x1060));
+    let refused = symbols.name(main_at().0);
     assert!(matches!(refused, Err(ElfError::TooMany { .. })), "{refused:?}");
 }
 
@@ -145,8 +157,8 @@ fn a_file_that_is_truncated_while_it_is_open_loses_its_names_only() {
     file.write_all(program()).unwrap();
     let mut symbolizer = Symbolizer::new(Settings::default());
     let id = symbolizer.register("program".into(), file.reopen().unwrap());
-    file.as_file().set_len(0x1000).unwrap();
-    assert!(matches!(symbolizer.symbolize(id, FileOffset(0x1060)).1, Symbol::Unknown(_)));
+    file.as_file().set_len(main_at().1).unwrap();
+    assert!(matches!(symbolizer.symbolize(id, FileOffset(main_at().1)).1, Symbol::Unknown(_)));
 }
 
 /// A program whose debug information nests `depth` inlined functions into each other.
@@ -197,7 +209,7 @@ fn debug_information_above_its_limits_is_refused_and_counted() {
     file.write_all(program()).unwrap();
     let mut symbolizer = Symbolizer::new(Settings { debug_info: small, ..Settings::default() });
     let id = symbolizer.register("program".into(), file.reopen().unwrap());
-    for offset in 0x1060..0x1068 {
+    for offset in main_at().1..main_at().1 + 4 {
         assert!(matches!(symbolizer.symbolize(id, FileOffset(offset)).1, Symbol::Known(_)));
     }
     let counted: Vec<_> =
@@ -221,10 +233,10 @@ fn few_files_stay_open_and_a_closed_one_comes_back_when_registered_again() {
         register(&mut symbolizer, number);
     }
     assert!(symbolizer.needs_file(first));
-    let gone = symbolizer.symbolize(first, FileOffset(0x1060)).1;
+    let gone = symbolizer.symbolize(first, FileOffset(main_at().1)).1;
     assert_eq!(gone, Symbol::Unknown(UnknownReason::FileGone));
     assert_eq!(register(&mut symbolizer, 0), first);
-    assert!(matches!(symbolizer.symbolize(first, FileOffset(0x1060)).1, Symbol::Known(_)));
+    assert!(matches!(symbolizer.symbolize(first, FileOffset(main_at().1)).1, Symbol::Known(_)));
     let open = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(Result::ok);
     let open = open.filter_map(|fd| std::fs::read_link(fd.path()).ok());
     assert!(open.filter(|path| path.starts_with(folder.path())).count() <= 8);
@@ -241,8 +253,8 @@ fn debug_information_of_files_out_of_use_makes_room_and_comes_back() {
     let settings = Settings { max_debug_bytes: 1, max_table_bytes: 1, ..Settings::default() };
     let mut symbolizer = Symbolizer::new(settings);
     let ids = files.each_ref().map(|f| symbolizer.register("program".into(), f.reopen().unwrap()));
-    let alone = symbolize(files[0].path(), 0x1060).0.memory();
-    for offset in 0x1060..0x1070 {
+    let alone = symbolize(files[0].path(), main_at().1).0.memory();
+    for offset in main_at().1..main_at().1 + 4 {
         for id in ids {
             let named = symbolizer.symbolize(id, FileOffset(offset)).1;
             assert_eq!(named, symbolize(files[0].path(), offset).1);

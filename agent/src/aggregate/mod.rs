@@ -2,6 +2,4 @@
 
 mod window;
 
-pub use window::{
-    Binary, Location, ProfileWindow, ServiceProfile, StackCount, Trust, TrustCount,
-};
+pub use window::{Binary, Location, ProfileWindow, ServiceProfile, StackCount, Trust, TrustCount};
