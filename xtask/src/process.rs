@@ -53,6 +53,11 @@ impl Process {
         }
     }
 
+    /// The process's id: what the kernel calls `tgid`.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks the process to end, waits up to `patience`, and kills it then.
     pub(crate) fn stop(&mut self, patience: Duration) -> Result<Option<ExitStatus>> {
         if self.ended {
