@@ -3,5 +3,6 @@
 
 pub mod aggregate;
 pub mod kernel;
+pub mod process;
 pub mod record;
 pub mod symbol;

@@ -52,12 +52,8 @@ pub fn probe() -> Vec<Feature> {
 
 /// Capabilities that sampling needs, with their bit numbers: `include/uapi/linux/capability.h`.
 const CAP_SYS_ADMIN: u32 = 21;
-const WANTED: [(u32, &str); 4] = [
-    (38, "CAP_PERFMON"),
-    (39, "CAP_BPF"),
-    (19, "CAP_SYS_PTRACE"),
-    (2, "CAP_DAC_READ_SEARCH"),
-];
+const WANTED: [(u32, &str); 4] =
+    [(38, "CAP_PERFMON"), (39, "CAP_BPF"), (19, "CAP_SYS_PTRACE"), (2, "CAP_DAC_READ_SEARCH")];
 
 fn rights() -> Result<String, String> {
     let status = read("/proc/self/status")?;
@@ -78,7 +74,10 @@ fn rights() -> Result<String, String> {
 }
 
 fn programs() -> Result<String, String> {
-    supported(is_program_supported(ProgramType::PerfEvent).map_err(|error| error.to_string()), "4.9")
+    supported(
+        is_program_supported(ProgramType::PerfEvent).map_err(|error| error.to_string()),
+        "4.9",
+    )
 }
 
 fn ring_buffer() -> Result<String, String> {
@@ -122,7 +121,9 @@ fn kernel_symbols() -> Result<String, String> {
     io::BufRead::read_line(&mut io::BufReader::new(symbols), &mut first)
         .map_err(|error| refused(&error))?;
     if first.starts_with("0000000000000000") {
-        return Err("addresses are hidden: needs CAP_SYSLOG and kernel.kptr_restrict below 2".into());
+        return Err(
+            "addresses are hidden: needs CAP_SYSLOG and kernel.kptr_restrict below 2".into()
+        );
     }
     Ok("readable".into())
 }

@@ -8,7 +8,8 @@ use std::io;
 use aya_obj::generated::{
     perf_event_attr,
     perf_event_sample_format::{PERF_SAMPLE_TID, PERF_SAMPLE_TIME},
-    perf_sw_ids::PERF_COUNT_SW_DUMMY, perf_type_id::PERF_TYPE_SOFTWARE,
+    perf_sw_ids::PERF_COUNT_SW_DUMMY,
+    perf_type_id::PERF_TYPE_SOFTWARE,
 };
 
 use super::perf_event::{PerfEvent, PerfRing};

@@ -223,7 +223,8 @@ mod tests {
     fn a_mapping_carries_its_region_its_file_and_its_path() {
         let mut body = words(&[5, 5, 0x1000, 0, 0x2000, 0, 0x3000, 0, 8, 1, 77, 0, 0, 0, 5, 2]);
         body.extend(b"/usr/lib/libc.so.6\0\0\0\0\0\0");
-        let event = decode_process_event(&record(10, 0, &body)).expect("decodes").expect("an event");
+        let event =
+            decode_process_event(&record(10, 0, &body)).expect("decodes").expect("an event");
         assert_eq!((event.pid, event.boot_ns), (5, 99));
         let ProcessEventKind::Mapped(region) = event.kind else { panic!("{:?}", event.kind) };
         assert_eq!((region.start, region.end, region.file_offset), (0x1000, 0x3000, 0x3000));
