@@ -2,4 +2,6 @@
 
 mod window;
 
-pub use window::{Binary, Location, ProfileWindow, ServiceProfile, StackCount, Trust, TrustCount};
+pub use window::{
+    Binary, Location, ProfileWindow, ServiceProfile, StackCount, Trust, TrustCount,
+};
