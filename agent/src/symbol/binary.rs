@@ -19,9 +19,17 @@ pub(super) struct Binary {
     symbols: ElfSymbols,
     separate: Separate,
     debug_info: Loading,
-    /// Whether debug information was asked for since the mark was last cleared.
-    used: bool,
+    /// Windows that ended since debug information was last asked for.
+    idle_windows: u8,
+    /// Lookups that debug information answered with nonsense.
+    corrupt: u8,
 }
+
+/// Windows after which debug information is let go: loading it again costs more than to keep it
+/// while new addresses still come.
+const MAX_IDLE_WINDOWS: u8 = 6;
+/// Bad answers after which debug information is not asked any more. One bad unit is no reason.
+const MAX_CORRUPT: u8 = 16;
 
 enum Separate {
     NotYet,
@@ -40,7 +48,7 @@ enum Loading {
 pub(super) struct Found {
     /// Innermost inlined function first; empty if nothing names the address. All have names.
     pub(super) frames: Vec<SourceFrame>,
-    /// Debug information that was there but was not used, the first time it is met.
+    /// Debug information that was there but was not used for this address.
     pub(super) loss: Option<DebugInfoLoss>,
 }
 
@@ -50,7 +58,8 @@ impl Binary {
             symbols: ElfSymbols::new(elf),
             separate: Separate::NotYet,
             debug_info: Loading::NotYet,
-            used: false,
+            idle_windows: 0,
+            corrupt: 0,
         }
     }
 
@@ -71,7 +80,10 @@ impl Binary {
         };
         // The function that was really called has a symbol even where debug information has gaps.
         if frames.last().is_none_or(|outermost| outermost.name.is_none()) {
-            let name = self.symbol_name(svma)?;
+            let name = match self.symbol_name(svma) {
+                Err(error) if frames.is_empty() => return Err(error),
+                name => name.unwrap_or_default(),
+            };
             match frames.last_mut() {
                 Some(outermost) => outermost.name = name,
                 None => frames.push(SourceFrame { name, ..SourceFrame::default() }),
@@ -102,9 +114,10 @@ impl Binary {
         }
     }
 
-    /// Lets go of debug information that was not asked for since the last call.
-    pub(super) fn drop_unused_debug_info(&mut self) {
-        if !std::mem::take(&mut self.used) {
+    /// Lets go of debug information that was not asked for lately.
+    pub(super) fn end_window(&mut self) {
+        self.idle_windows = self.idle_windows.saturating_add(1);
+        if self.idle_windows > MAX_IDLE_WINDOWS {
             self.drop_debug_info();
         }
     }
@@ -144,7 +157,7 @@ impl Binary {
         svma: Svma,
         sources: &Sources,
     ) -> Result<Vec<SourceFrame>, DebugInfoLoss> {
-        self.used = true;
+        self.idle_windows = 0;
         let fresh = matches!(self.debug_info, Loading::NotYet);
         match self.try_source_frames(svma, sources) {
             // The limit counts all lookups since loading: a fresh start may get through.
@@ -174,8 +187,10 @@ impl Binary {
         }
         let Loading::Ready(info) = &self.debug_info else { return Ok(Vec::new()) };
         let frames = info.frames(svma);
-        if frames.is_err() {
-            self.debug_info = Loading::Nothing;
+        match frames {
+            Ok(_) => {}
+            Err(DebugInfoLoss::Corrupt) if self.corrupt < MAX_CORRUPT => self.corrupt += 1,
+            Err(_) => self.debug_info = Loading::Nothing,
         }
         frames
     }

@@ -6,6 +6,7 @@ mod binary;
 pub mod demangle;
 pub mod dwarf;
 pub mod elf;
+mod files;
 pub mod image;
 pub mod kallsyms;
 pub mod perf_map;
@@ -15,7 +16,8 @@ pub mod vdso;
 
 use std::sync::Arc;
 
-pub use symbolizer::{FileId, Settings, SymbolCounts, Symbolizer};
+pub use files::{FileId, Held};
+pub use symbolizer::{Settings, SymbolCounts, Symbolizer};
 
 /// An address as a file's own symbol table counts it ("stated virtual memory address"): what `nm`
 /// and `objdump` print. Never a process address, never a file offset.

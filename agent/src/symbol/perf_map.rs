@@ -252,7 +252,7 @@ mod tests {
         writeln!(file, "100 10 before").expect("written");
         map.update(&reader).expect("readable");
         file.as_file().set_len(0).expect("truncated");
-        std::os::unix::fs::FileExt::write_all_at(file.as_file(), b"300 9 b\n", 0).expect("written");
+        FileExt::write_all_at(file.as_file(), b"300 9 b\n", 0).expect("written");
         map.update(&reader).expect("readable");
         assert_eq!((name(&map, 0x100), name(&map, 0x300).as_deref()), (None, Some("b")));
     }

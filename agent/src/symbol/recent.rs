@@ -39,11 +39,6 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
         }
         self.young.insert(key, value);
     }
-
-    pub(super) fn retain(&mut self, keep: impl Fn(&K) -> bool) {
-        self.young.retain(|key, _| keep(key));
-        self.old.retain(|key, _| keep(key));
-    }
 }
 
 #[cfg(test)]

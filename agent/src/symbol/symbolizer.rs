@@ -1,22 +1,16 @@
-//! Files registered once, named address by address, within fixed memory and descriptors.
+//! Names for addresses in files: finds the functions, makes them readable, remembers them.
 //!
-//! The life of a file: [`Symbolizer::register`] knows it again by device, inode, size and time of
-//! change. Its headers are read at once, its tables when an address is asked for. Descriptors,
-//! tables and debug information of the files used longest ago are let go when there are too many.
-//! Without descriptor a file answers only what it answered before, and says [`UnknownReason::FileGone`]
-//! for the rest, until it is registered again.
+//! Name all addresses of one file before those of the next: then each file is loaded once at most.
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
-use super::binary::{Binary, Found, Sources};
+use super::binary::Found;
 use super::demangle::{cut, demangle};
 use super::dwarf::{DebugInfoLimits, DebugInfoLoss, SourceFrame};
-use super::elf::{ElfError, ElfFile, Segment, svma_of};
+use super::elf::ElfFile;
+use super::files::{FileId, Files, Held};
 use super::recent::Recent;
 use super::{FileOffset, Function, Svma, Symbol, UnknownReason};
 
@@ -45,17 +39,13 @@ impl Default for Settings {
             max_open_files: 512,
             max_files: 16_384,
             max_table_bytes: 16 << 20,
-            max_debug_bytes: 24 << 20,
+            max_debug_bytes: 32 << 20,
             max_results: 32_768,
             debug_info: DebugInfoLimits::default(),
             debug_directories: vec![PathBuf::from("/usr/lib/debug")],
         }
     }
 }
-
-/// A registered file. Never used again for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileId(u32);
 
 /// What could not be done, since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,7 +60,8 @@ impl SymbolCounts {
         UnknownReason::ALL.into_iter().zip(self.unknown)
     }
 
-    /// Files whose debug information was not used, by reason.
+    /// Addresses for which debug information was there but was not used, by reason; once for each
+    /// file where it is refused as a whole.
     pub fn debug_info(&self) -> impl Iterator<Item = (DebugInfoLoss, u64)> {
         DebugInfoLoss::ALL.into_iter().zip(self.debug_info)
     }
@@ -78,13 +69,7 @@ impl SymbolCounts {
 
 /// Names for addresses in files.
 pub struct Symbolizer {
-    settings: Settings,
-    sources: Sources,
-    files: FxHashMap<FileId, RegisteredFile>,
-    ids: FxHashMap<FileKey, FileId>,
-    next_id: u32,
-    /// Counts uses, to tell what was used longest ago.
-    uses: u64,
+    files: Files,
     results: Recent<(FileId, Svma), Symbol>,
     /// Readable names by mangled ones.
     names: Recent<Arc<str>, (Arc<str>, Arc<str>)>,
@@ -92,88 +77,42 @@ pub struct Symbolizer {
     counts: SymbolCounts,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct FileKey {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-}
-
-struct RegisteredFile {
-    path: Arc<str>,
-    build_id: Arc<str>,
-    segments: Arc<[Segment]>,
-    state: State,
-    last_use: u64,
-}
-
-enum State {
-    Open(Box<Binary>),
-    Closed,
-    Refused,
-}
-
 impl Symbolizer {
     /// Holds nothing yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let sources = Sources {
-            limits: settings.debug_info,
-            debug_directories: settings.debug_directories.clone(),
-        };
         Self {
-            sources,
-            files: FxHashMap::default(),
-            ids: FxHashMap::default(),
-            next_id: 0,
-            uses: 0,
             results: Recent::new(settings.max_results),
             names: Recent::new(settings.max_results / 2),
             source_files: Recent::new(settings.max_results / 8),
             counts: SymbolCounts::default(),
-            settings,
+            files: Files::new(settings),
         }
     }
 
-    /// Makes a file known, or known again. `path` is what its process calls it.
+    /// Makes a file known, or known again by its device, inode, size and time of change. `path` is
+    /// what its process calls it.
     ///
     /// Never fails: a file that cannot be read has no names, and each lookup says so.
     pub fn register(&mut self, path: Arc<str>, file: File) -> FileId {
-        let key = FileKey::of(&file);
-        self.uses += 1;
-        let known = key.and_then(|key| self.ids.get(&key).copied());
-        if let Some(id) = known
-            && let Some(registered) = self.files.get_mut(&id)
-        {
-            registered.last_use = self.uses;
-            if let State::Closed = registered.state {
-                registered.reopen(file);
-            }
-            self.close_files();
-            return id;
-        }
-        let id = FileId(self.next_id);
-        self.next_id += 1;
-        if let Some(key) = key {
-            self.ids.insert(key, id);
-        }
-        self.files.insert(id, RegisteredFile::new(path, file, self.uses));
-        self.forget_files();
-        self.close_files();
-        id
+        self.files.register(path, file)
+    }
+
+    /// Makes an image known that is held in memory, such as the vDSO's. It is never forgotten.
+    pub fn register_image(&mut self, path: Arc<str>, elf: ElfFile) -> FileId {
+        self.files.register_image(path, elf)
     }
 
     /// GNU build id in lower-case hex; empty where there is none.
     #[must_use]
     pub fn build_id(&self, id: FileId) -> Arc<str> {
-        self.files.get(&id).map(|file| Arc::clone(&file.build_id)).unwrap_or_default()
+        self.files.build_id(id)
     }
 
     /// Whether new addresses of the file can only be named after it is registered again.
     #[must_use]
     pub fn needs_file(&self, id: FileId) -> bool {
-        self.files.get(&id).is_none_or(|file| matches!(file.state, State::Closed))
+        self.files.is_closed(id)
     }
 
     /// The functions at `offset` of the file, and its address there. For a return address, pass the
@@ -181,15 +120,9 @@ impl Symbolizer {
     ///
     /// Where the file does not say how it is placed in memory, the address is the offset.
     pub fn symbolize(&mut self, id: FileId, offset: FileOffset) -> (Svma, Symbol) {
-        let Some(file) = self.files.get_mut(&id) else {
-            return (Svma(offset.0), self.unknown(UnknownReason::FileGone));
-        };
-        self.uses += 1;
-        file.last_use = self.uses;
-        let Some(svma) = svma_of(&file.segments, offset) else {
-            let refused = matches!(file.state, State::Refused);
-            let reason = if refused { UnknownReason::NotReadable } else { UnknownReason::Stripped };
-            return (Svma(offset.0), self.unknown(reason));
+        let svma = match self.files.svma_of(id, offset) {
+            Ok(svma) => svma,
+            Err(reason) => return (Svma(offset.0), self.unknown(reason)),
         };
         if let Some(symbol) = self.results.get(&(id, svma)) {
             return (svma, symbol);
@@ -204,14 +137,11 @@ impl Symbolizer {
         (svma, symbol)
     }
 
-    /// Lets go of debug information that was not needed since the last call. To be called when all
-    /// addresses of a window have been named.
-    pub fn end_window(&mut self) {
-        for file in self.files.values_mut() {
-            if let State::Open(binary) = &mut file.state {
-                binary.drop_unused_debug_info();
-            }
-        }
+    /// Lets go of debug information that no new address needed for some windows. To be called when
+    /// all addresses of a window have been named. Returns the bytes that were freed: an allocator
+    /// that keeps them may be told to give them back.
+    pub fn end_window(&mut self) -> usize {
+        self.files.end_window()
     }
 
     /// What could not be done.
@@ -220,12 +150,10 @@ impl Symbolizer {
         &self.counts
     }
 
-    /// Memory of symbol tables and of debug information, in bytes.
+    /// Memory of symbol tables and debug information.
     #[must_use]
-    pub fn memory_bytes(&self) -> (usize, usize) {
-        self.binaries().fold((0, 0), |(tables, debug), (_, binary)| {
-            (tables + binary.table_bytes(), debug + binary.debug_bytes())
-        })
+    pub fn memory(&self) -> Held {
+        self.files.memory()
     }
 
     fn unknown(&mut self, reason: UnknownReason) -> Symbol {
@@ -234,18 +162,10 @@ impl Symbolizer {
     }
 
     fn look_up(&mut self, id: FileId, svma: Svma) -> Result<Symbol, UnknownReason> {
-        let file = self.files.get_mut(&id).ok_or(UnknownReason::FileGone)?;
-        let State::Open(binary) = &mut file.state else { return Err(UnknownReason::FileGone) };
-        let found = binary.frames(svma, Path::new(&*file.path), &self.sources);
-        let Found { frames, loss } = found.map_err(|error| {
-            tracing::debug!(path = &*file.path, %error, "symbol table refused");
-            UnknownReason::NotReadable
-        })?;
+        let Found { frames, loss } = self.files.frames(id, svma)?;
         if let Some(loss) = loss {
-            tracing::debug!(path = &*file.path, reason = loss.label(), "debug information refused");
             self.counts.debug_info[loss as usize] += 1;
         }
-        self.shrink();
         if frames.is_empty() {
             return Err(UnknownReason::Stripped);
         }
@@ -273,108 +193,5 @@ impl Symbolizer {
             self.source_files.insert(Arc::clone(&path), Arc::clone(&path));
             path
         })
-    }
-
-    fn binaries(&self) -> impl Iterator<Item = (&RegisteredFile, &Binary)> {
-        self.files.values().filter_map(|file| match &file.state {
-            State::Open(binary) => Some((file, &**binary)),
-            _ => None,
-        })
-    }
-
-    /// Lets go of the longest unused tables until all fit.
-    fn shrink(&mut self) {
-        let (mut tables, mut debug) = self.memory_bytes();
-        if debug <= self.settings.max_debug_bytes && tables <= self.settings.max_table_bytes {
-            return;
-        }
-        let mut open: Vec<&mut RegisteredFile> = self.files.values_mut().collect();
-        open.sort_unstable_by_key(|file| file.last_use);
-        for file in open {
-            let State::Open(binary) = &mut file.state else { continue };
-            if debug > self.settings.max_debug_bytes {
-                debug -= binary.debug_bytes();
-                binary.drop_debug_info();
-            }
-            if tables > self.settings.max_table_bytes {
-                tables -= binary.table_bytes();
-                binary.drop_tables();
-            }
-        }
-    }
-
-    /// Closes the files unused the longest while too many are open. Closes some more than needed,
-    /// so that not every registration has to look for one.
-    fn close_files(&mut self) {
-        let limit = self.settings.max_open_files;
-        let mut uses: Vec<u64> = self.binaries().map(|(file, _)| file.last_use).collect();
-        if uses.len() <= limit {
-            return;
-        }
-        uses.sort_unstable();
-        let surplus = uses.len() - limit + limit / 8;
-        let oldest_kept = uses.get(surplus).copied().unwrap_or(self.uses);
-        for file in self.files.values_mut() {
-            if file.last_use < oldest_kept && matches!(file.state, State::Open(_)) {
-                file.state = State::Closed;
-            }
-        }
-    }
-
-    /// Forgets the files unused the longest while too many are remembered.
-    fn forget_files(&mut self) {
-        let limit = self.settings.max_files;
-        if self.files.len() <= limit {
-            return;
-        }
-        let mut uses: Vec<u64> = self.files.values().map(|file| file.last_use).collect();
-        uses.sort_unstable();
-        let oldest_kept = uses.get(uses.len() - limit + limit / 8).copied().unwrap_or(self.uses);
-        self.files.retain(|_, file| file.last_use >= oldest_kept);
-        let files = &self.files;
-        self.ids.retain(|_, id| files.contains_key(id));
-        self.results.retain(|(id, _)| files.contains_key(id));
-    }
-}
-
-impl FileKey {
-    fn of(file: &File) -> Option<Self> {
-        let metadata = file.metadata().ok()?;
-        Some(Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        })
-    }
-}
-
-impl RegisteredFile {
-    fn new(path: Arc<str>, file: File, last_use: u64) -> Self {
-        let mut registered = Self {
-            path,
-            build_id: Arc::default(),
-            segments: Arc::default(),
-            state: State::Closed,
-            last_use,
-        };
-        registered.reopen(file);
-        registered
-    }
-
-    fn reopen(&mut self, file: File) {
-        match ElfFile::open(file) {
-            Ok(elf) => {
-                self.build_id = Arc::clone(elf.build_id());
-                self.segments = elf.segments();
-                self.state = State::Open(Box::new(Binary::new(elf)));
-            }
-            Err(error) => self.refuse(&error),
-        }
-    }
-
-    fn refuse(&mut self, error: &ElfError) {
-        tracing::debug!(path = &*self.path, %error, "file refused");
-        self.state = State::Refused;
     }
 }

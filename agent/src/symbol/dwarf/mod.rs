@@ -56,14 +56,15 @@ pub struct DebugInfoLimits {
     pub sections_bytes: u64,
     /// Size of the sections that are compressed and so have to be held whole, in bytes.
     pub compressed_bytes: u64,
-    /// Bytes read, counted again each time, before the parsed form is given up. Parsed forms
-    /// take up to 35 times what was read of a file made for it, and about twice of a real one.
+    /// Bytes read, counted again each time, to open it; and once more as many for lookups before it
+    /// has to be opened anew. What is made from them takes up to 35 times as much memory for a file
+    /// that was made for it, and two to six times as much for a real one.
     pub read_bytes: u64,
 }
 
 impl Default for DebugInfoLimits {
     fn default() -> Self {
-        Self { sections_bytes: 256 << 20, compressed_bytes: 32 << 20, read_bytes: 32 << 20 }
+        Self { sections_bytes: 256 << 20, compressed_bytes: 32 << 20, read_bytes: 8 << 20 }
     }
 }
 
@@ -97,6 +98,7 @@ impl DebugInfo {
         let mut budget = *limits;
         let dwarf = Dwarf::load(|id| open_section(elf, id, &mut budget, &meter))?;
         let context = guarded(&meter, || Context::from_dwarf(dwarf))?;
+        meter.opened();
         Ok(Some(Self { context, meter }))
     }
 
@@ -104,8 +106,8 @@ impl DebugInfo {
     /// Needs 1 MiB of stack.
     ///
     /// # Errors
-    /// Says what went wrong. After an error the value should be dropped: part of what it holds is
-    /// parsed and part is not.
+    /// Says what went wrong. After any other than [`DebugInfoLoss::Corrupt`] later answers are worth
+    /// nothing: the limits were met, and stay so until the information is opened anew.
     pub fn frames(&self, svma: Svma) -> Result<Vec<SourceFrame>, DebugInfoLoss> {
         guarded(&self.meter, || {
             let mut found = self.context.find_frames(svma.0).skip_all_loads()?;
@@ -117,9 +119,6 @@ impl DebugInfo {
                     file: location.and_then(|location| location.file).map(str::to_owned),
                     line: location.and_then(|location| location.line).unwrap_or(0),
                 });
-                if frames.len() == MAX_INLINED {
-                    return Err(gimli::Error::TooManyRegisterRules);
-                }
             }
             Ok(frames)
         })
@@ -131,9 +130,6 @@ impl DebugInfo {
         self.meter.memory_bytes()
     }
 }
-
-/// Functions inlined into each other at one address. Compilers stop far below.
-const MAX_INLINED: usize = 512;
 
 fn open_section(
     elf: &ElfFile,

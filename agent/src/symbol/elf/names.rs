@@ -22,8 +22,9 @@ enum Loading {
     #[default]
     NotYet,
     Done(SymbolTable),
-    /// No such section, or it was refused.
+    /// No such section.
     Nothing,
+    Refused(ElfError),
 }
 
 impl ElfSymbols {
@@ -37,15 +38,20 @@ impl ElfSymbols {
     /// A jump through the procedure linkage table is named `target@plt`.
     ///
     /// # Errors
-    /// Says why a table was refused, once; after that the address has no name in it.
+    /// Says why a table was refused, if no other has the name.
     pub fn name(&mut self, svma: Svma) -> Result<Option<String>, ElfError> {
-        self.full.load(&self.elf, ".symtab")?;
+        self.full.load(&self.elf, ".symtab");
         if let Some(name) = self.full.name(&self.elf, svma) {
             return Ok(Some(name));
         }
-        self.dynamic.load(&self.elf, ".dynsym")?;
-        let name = self.dynamic.name(&self.elf, svma);
-        Ok(name.or_else(|| plt::name(&self.elf, svma)))
+        self.dynamic.load(&self.elf, ".dynsym");
+        let name = self.dynamic.name(&self.elf, svma).or_else(|| plt::name(&self.elf, svma));
+        match (name, &self.full, &self.dynamic) {
+            (None, Loading::Refused(error), _) | (None, _, Loading::Refused(error)) => {
+                Err(error.clone())
+            }
+            (name, ..) => Ok(name),
+        }
     }
 
     /// The file the tables are of.
@@ -62,16 +68,14 @@ impl ElfSymbols {
 }
 
 impl Loading {
-    fn load(&mut self, elf: &ElfFile, section: &str) -> Result<(), ElfError> {
+    fn load(&mut self, elf: &ElfFile, section: &str) {
         if !matches!(self, Self::NotYet) {
-            return Ok(());
+            return;
         }
-        // Refused once is refused for good.
-        *self = Self::Nothing;
-        if let Some(section) = elf.section(section).filter(|section| section.has_bytes()) {
-            *self = Self::Done(SymbolTable::load(elf, section)?);
-        }
-        Ok(())
+        *self = match elf.section(section).filter(|section| section.has_bytes()) {
+            Some(section) => SymbolTable::load(elf, section).map_or_else(Self::Refused, Self::Done),
+            None => Self::Nothing,
+        };
     }
 
     fn name(&self, elf: &ElfFile, svma: Svma) -> Option<String> {
