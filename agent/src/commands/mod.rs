@@ -20,9 +20,9 @@ const NOT_ALLOWED: u8 = 3;
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
-        Command::Run(args) => {
-            run_settings(&args, &environment).map_err(Into::into).and_then(|effective| run::run(&effective.settings))
-        }
+        Command::Run(args) => run_settings(&args, &environment)
+            .map_err(Into::into)
+            .and_then(|effective| run::run(&effective.settings)),
         Command::Record(args) => record::record(&args),
         Command::Probe => probe::probe(),
         Command::CheckConfig(args) => run_settings(&args, &environment)

@@ -31,7 +31,8 @@ fn report(features: &[Feature], colour: bool) -> String {
             (Err(_), Need::Required) => ("NO", 31),
             (Err(_), Need::Optional) => ("no", 33),
         };
-        let (paint, reset) = if colour { (format!("\x1b[{code}m"), "\x1b[0m") } else { <_>::default() };
+        let (paint, reset) =
+            if colour { (format!("\x1b[{code}m"), "\x1b[0m") } else { <_>::default() };
         let (Ok(found) | Err(found)) = state;
         let line = format!("{paint}{mark:<3}{reset}  {name:<width$}  {found}");
         writeln!(text, "{line}").expect("writing to a String does not fail");
@@ -51,7 +52,12 @@ mod tests {
     fn a_no_says_why_and_what_it_is_needed_for() {
         let features = [
             Feature { name: "a", purpose: "see", need: Need::Required, state: Ok("fine".into()) },
-            Feature { name: "bb", purpose: "hear", need: Need::Optional, state: Err("deaf".into()) },
+            Feature {
+                name: "bb",
+                purpose: "hear",
+                need: Need::Optional,
+                state: Err("deaf".into()),
+            },
         ];
         let expected = "yes  a   fine\nno   bb  deaf\n         needed to hear\n";
         assert_eq!(report(&features, false), expected);

@@ -108,7 +108,8 @@ fn progress(settings: &RecordSettings) -> ProgressBar {
     }
     let bar = match settings.duration {
         Some(duration) => {
-            let style = "{elapsed:>4} of {msg} {bar:32} Ctrl-C ends it early and keeps what there is";
+            let style =
+                "{elapsed:>4} of {msg} {bar:32} Ctrl-C ends it early and keeps what there is";
             bar_with(ProgressBar::new(milliseconds(duration)), style)
         }
         None => bar_with(ProgressBar::new_spinner(), "{spinner} {elapsed} sampling"),

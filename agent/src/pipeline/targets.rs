@@ -34,7 +34,8 @@ impl Targets {
 
     /// Follows forks. A pid that is given to a process of no interest is of none from then on.
     pub(super) fn follow(&mut self, event: &ProcessEvent) {
-        let (Some(pids), ProcessEventKind::Forked { parent }) = (&mut self.pids, &event.kind) else {
+        let (Some(pids), ProcessEventKind::Forked { parent }) = (&mut self.pids, &event.kind)
+        else {
             return;
         };
         if pids.contains(parent) {
