@@ -69,7 +69,9 @@ struct Toolchain {
 
 impl Toolchain {
     fn find() -> Result<Self, Problem> {
-        println!("cargo::rerun-if-env-changed=SONDE_BPF_LINKER");
+        for variable in ["SONDE_BPF_LINKER", "XDG_CACHE_HOME"] {
+            println!("cargo::rerun-if-env-changed={variable}");
+        }
         let tools = tools_dir()?;
         let record = read_record(&tools.join("bpf-toolchain"));
         let choice = |key: &str| record.get(key).map(PathBuf::from);
