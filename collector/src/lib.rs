@@ -2,3 +2,4 @@
 //! shell around this library, which tests, benches and fuzz targets use too.
 
 pub mod profile;
+pub mod store;
