@@ -60,6 +60,11 @@ impl Prepared {
         let profiles = push.profiles.into_iter().map(PreparedProfile::new).collect();
         Self { digest: push.digest, profiles }
     }
+
+    /// How many rows it makes.
+    pub(super) fn samples(&self) -> usize {
+        self.profiles.iter().map(|profile| profile.sums.len()).sum()
+    }
 }
 
 impl PreparedProfile {
