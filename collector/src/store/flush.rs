@@ -60,6 +60,7 @@ pub(super) fn flush(
     shared.metrics.sealed_segments.set(waiting);
     drop(live);
     drop(catalog);
+    shared.count_files();
     at(Step::Shown);
     // If this fails the next start does it: the manifest says that the segment is flushed.
     drop(fs::remove_file(&sealed.wal));
@@ -72,23 +73,30 @@ fn write_samples(shared: &Shared, sealed: &Sealed, id: u64) -> Result<Vec<FileEn
     for row in sealed.samples.iter() {
         hours.entry(row.unix_ms.div_euclid(HOUR_MS)).or_default().push(*row);
     }
+    hours.into_iter().map(|(hour, rows)| write_sample_file(shared, id, hour, rows, 0)).collect()
+}
+
+/// Writes one hour's samples, sorted, to a new file that nothing lists yet.
+pub(super) fn write_sample_file(
+    shared: &Shared,
+    id: u64,
+    hour: i64,
+    rows: Vec<SampleRow>,
+    level: u8,
+) -> Result<FileEntry, StoreError> {
     let symbols = shared.live().symbols.clone();
-    let mut entries = Vec::with_capacity(hours.len());
-    for (hour, rows) in hours {
-        let times = || rows.iter().map(|row| row.unix_ms);
-        let (from_unix_ms, until_unix_ms) =
-            (times().min().unwrap_or(0), times().max().unwrap_or(0) + 1);
-        let count = rows.len() as u64;
-        let (batches, unknown) = sorted_batches(rows, &symbols)?;
-        shared.metrics.lost_rows.inc_by(unknown as u64);
-        let file = format!("samples/{id:012}-{hour}.parquet");
-        let path = shared.settings.data_dir.join(&file);
-        let mut writer = ParquetFileWriter::create(&path, samples_schema())?;
-        batches.iter().try_for_each(|batch| writer.write(batch))?;
-        let (bytes, rows) = (writer.finish()?, count - unknown as u64);
-        entries.push(FileEntry { file, bytes, rows, from_unix_ms, until_unix_ms, level: 0 });
-    }
-    Ok(entries)
+    let times = || rows.iter().map(|row| row.unix_ms);
+    let (from_unix_ms, until_unix_ms) =
+        (times().min().unwrap_or(0), times().max().unwrap_or(0).saturating_add(1));
+    let count = rows.len() as u64;
+    let (batches, unknown) = sorted_batches(rows, &symbols)?;
+    shared.metrics.lost_rows.inc_by(unknown as u64);
+    let file = format!("samples/{id:012}-{hour}.parquet");
+    let path = shared.settings.data_dir.join(&file);
+    let mut writer = ParquetFileWriter::create(&path, samples_schema())?;
+    batches.iter().try_for_each(|batch| writer.write(batch))?;
+    let (bytes, rows) = (writer.finish()?, count - unknown as u64);
+    Ok(FileEntry { file, bytes, rows, from_unix_ms, until_unix_ms, level })
 }
 
 /// Writes symbol tables; empty ones get no file.

@@ -68,4 +68,13 @@ impl Shared {
     pub(super) fn catalog(&self) -> MutexGuard<'_, Catalog> {
         self.catalog.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Brings the gauges of files up to date.
+    pub(super) fn count_files(&self) {
+        let catalog = self.catalog();
+        let manifest = catalog.manifest();
+        let files = i64::try_from(manifest.samples.len()).unwrap_or(i64::MAX);
+        self.metrics.sample_files.set(files);
+        self.metrics.parquet_bytes.set(i64::try_from(manifest.bytes()).unwrap_or(i64::MAX));
+    }
 }

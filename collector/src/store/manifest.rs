@@ -78,7 +78,8 @@ impl Catalog {
         let path = folder.join("manifest.json");
         let damaged =
             |what: String| StoreError::Damaged { path: path.clone(), what, remedy: REMEDY };
-        let manifest = match fs::read(&path) {
+        let mut new = false;
+        let manifest: Manifest = match fs::read(&path) {
             Ok(bytes) => {
                 serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?
             }
@@ -86,6 +87,7 @@ impl Catalog {
                 if !files::list(&folder.join("samples"))?.is_empty() {
                     return Err(damaged("missing, but there are samples".to_owned()));
                 }
+                new = true;
                 Manifest::default()
             }
             Err(error) => return Err(StoreError::io("read", path, error)),
@@ -93,7 +95,12 @@ impl Catalog {
         if manifest.version != VERSION {
             return Err(damaged(format!("version {}, this one reads {VERSION}", manifest.version)));
         }
-        Ok(Self { folder: folder.to_owned(), manifest })
+        let mut catalog = Self { folder: folder.to_owned(), manifest };
+        if new {
+            // From here on a missing manifest is a loss, not a crash before the first flush.
+            catalog.change(|_| {})?;
+        }
+        Ok(catalog)
     }
 
     pub(super) fn manifest(&self) -> &Manifest {

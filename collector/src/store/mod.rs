@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod flush;
 mod live;
+mod maintenance;
 mod manifest;
 mod memtable;
 mod metrics;
@@ -69,7 +70,7 @@ struct Inner {
     /// `None` once closed.
     commands: Mutex<Option<mpsc::Sender<Command>>>,
     stop: watch::Sender<bool>,
-    flusher: Mutex<Option<JoinHandle<()>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
     committer: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -96,8 +97,9 @@ impl Store {
         let (inner, flush_wanted, stop) = opened?;
         let shared = Arc::clone(&inner.shared);
         let flusher = background::flush_sealed(shared, flush_wanted, stop.clone());
+        let maintenance = maintenance::run(Arc::clone(&inner.shared), stop.clone());
         let store = Self { inner: Arc::new(inner) };
-        *held(&store.inner.flusher) = Some(tokio::spawn(flusher));
+        held(&store.inner.tasks).extend([tokio::spawn(flusher), tokio::spawn(maintenance)]);
         if let Some(commands) = store.commands() {
             tokio::spawn(background::tick(commands.downgrade(), stop));
         }
@@ -175,11 +177,12 @@ impl Store {
         }
         drop(held(&self.inner.commands).take());
         self.inner.stop.send_replace(true);
-        let flusher = held(&self.inner.flusher).take();
-        if let Some(flusher) = flusher {
-            drop(flusher.await);
+        let tasks = std::mem::take(&mut *held(&self.inner.tasks));
+        for task in tasks {
+            drop(task.await);
         }
-        if let Some(committer) = held(&self.inner.committer).take() {
+        let committer = held(&self.inner.committer).take();
+        if let Some(committer) = committer {
             drop(tokio::task::spawn_blocking(move || committer.join()).await);
         }
     }
@@ -228,8 +231,8 @@ fn prepare(settings: StoreSettings, metrics: StoreMetrics) -> Result<Started, St
         .map_err(|error| StoreError::io("start the committing thread for", "wal", error))?;
     let (stop, stopped) = watch::channel(false);
     let commands = Mutex::new(Some(commands));
-    let (flusher, committer) = (Mutex::new(None), Mutex::new(Some(thread)));
-    let inner = Inner { shared, engine, commands, stop, flusher, committer };
+    let (tasks, committer) = (Mutex::default(), Mutex::new(Some(thread)));
+    let inner = Inner { shared, engine, commands, stop, tasks, committer };
     Ok((inner, flush_wanted, stopped))
 }
 

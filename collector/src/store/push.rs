@@ -88,7 +88,7 @@ fn sum_by_stack(profile: &Profile, locations: &[u64]) -> Vec<Sum> {
         match sums.get_mut(place) {
             Some(sum) => sum.value = sum.value.saturating_add(sample.value),
             None => {
-                sums.push(Sum { stack, series: sample.series, sample: index, value: sample.value })
+                sums.push(Sum { stack, series: sample.series, sample: index, value: sample.value });
             }
         }
     }

@@ -16,9 +16,6 @@ use super::files::DataFile;
 use super::parquet_file::samples_schema;
 use super::settings::StoreSettings;
 
-/// More names than this in one condition cost more than the rows they would leave out.
-const MAX_NAMES: usize = 256;
-
 /// The query engine of one store.
 pub(super) struct Engine {
     context: SessionContext,
@@ -142,7 +139,7 @@ fn key_column(key: Key) -> Expr {
 
 fn condition(filter: &RowFilter, all_times: bool) -> Option<Expr> {
     let names = |column: &str, names: &Option<Vec<String>>| {
-        let names = names.as_ref().filter(|names| names.len() <= MAX_NAMES)?;
+        let names = names.as_ref()?;
         Some(col(column).in_list(names.iter().map(|name| lit(name.as_str())).collect(), false))
     };
     let series = filter.series.as_ref().map(|series| {

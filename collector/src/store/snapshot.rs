@@ -16,6 +16,9 @@ use super::symbols::{Series, StackId, Symbols};
 /// More steps than any screen has pixels; a question for more is a mistake.
 const MAX_STEPS: i64 = 20_000;
 
+/// More services or types than this in one condition cost more than the rows they would leave out.
+const MAX_NAMES: usize = 256;
+
 /// Everything a query reads. Writes after it was taken are not seen; files that are replaced
 /// meanwhile stay until it is dropped.
 pub(super) struct Snapshot {
@@ -96,27 +99,28 @@ impl Snapshot {
 
     fn choose(&self, select: &Select) -> Chosen {
         let mut series: FxHashMap<u64, Arc<Series>> = FxHashMap::default();
+        let mut rest: Vec<&Arc<Series>> = Vec::new();
         let (mut services, mut types) = (BTreeSet::new(), BTreeSet::new());
-        let mut all = 0;
         for one in self.symbols.series() {
-            all += 1;
             if select.accepts(one) {
-                services.insert(one.service().to_owned());
-                types.insert(one.profile_type.to_string());
+                services.insert(one.service());
+                types.insert(&one.profile_type);
                 series.insert(one.id.0, Arc::clone(one));
+            } else {
+                rest.push(one);
             }
         }
-        let everything = series.len() == all;
+        let narrow = !rest.is_empty();
+        let services = (narrow && services.len() <= MAX_NAMES).then_some(services);
+        let types = (narrow && types.len() <= MAX_NAMES).then_some(types);
         // Series need a condition of their own only where service and type let others pass.
-        let others = !everything
-            && self.symbols.series().any(|one| {
-                !series.contains_key(&one.id.0)
-                    && services.contains(one.service())
-                    && types.contains(&one.profile_type.to_string())
-            });
+        let others = rest.iter().any(|one| {
+            services.as_ref().is_none_or(|services| services.contains(one.service()))
+                && types.as_ref().is_none_or(|types| types.contains(&one.profile_type))
+        });
         let filter = RowFilter {
-            services: (!everything).then(|| services.into_iter().collect()),
-            types: (!everything).then(|| types.into_iter().collect()),
+            services: services.map(|names| names.into_iter().map(str::to_owned).collect()),
+            types: types.map(|types| types.into_iter().map(ToString::to_string).collect()),
             series: others.then(|| series.keys().copied().collect()),
             from_unix_ms: select.from_unix_ms,
             until_unix_ms: select.until_unix_ms,

@@ -243,6 +243,69 @@ async fn events_are_values_divided_by_their_series_period() {
     assert_eq!((merged.events, merged.value_without_period, merged.series), (5.0, 7, 3));
 }
 
+#[tokio::test]
+async fn merging_files_keeps_every_answer_and_readers_keep_their_files() {
+    let home = TempDir::new().unwrap();
+    let store = Store::open(settings(home.path())).await.unwrap();
+    for n in 0..4u8 {
+        let profiles = vec![profile(n, NOON + i64::from(n), &[(1, 10), (n, 20)])];
+        store.append(push(u128::from(n), profiles)).await.unwrap();
+        store.seal().await.unwrap();
+    }
+    store.close().await;
+    drop(store);
+    let store = Store::open(settings(home.path())).await.unwrap();
+    let before = folded(&store, &everything()).await;
+    let reader = store.snapshot();
+    let shared = Arc::clone(&store.inner.shared);
+    assert_eq!(shared.live().files.len(), 4);
+    maintenance::look_after(&shared, NOON + 2 * 3_600_000).unwrap();
+    assert_eq!(shared.live().files.len(), 1);
+    assert_eq!(folded(&store, &everything()).await, before);
+    assert_eq!(reader.merge(&everything()).await.unwrap().stacks.len(), before.len());
+    drop(reader);
+    assert_eq!(files::list(&home.path().join("samples")).unwrap().len(), 1);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn retention_deletes_the_oldest_by_age_and_by_size() {
+    let home = TempDir::new().unwrap();
+    crashed(home.path()).await;
+    let store = Store::open(settings(home.path())).await.unwrap();
+    store.close().await;
+    let shared = Arc::clone(&store.inner.shared);
+    let week = i64::try_from(shared.settings.retention_age.as_millis()).unwrap();
+    maintenance::look_after(&shared, NOON + week + 1).unwrap();
+    assert_eq!(folded(&store, &everything()).await["main;f1;g1"], 20);
+    drop((store, shared));
+    let small = StoreSettings { retention_bytes: 1, ..settings(home.path()) };
+    let store = Store::open(small).await.unwrap();
+    maintenance::look_after(&store.inner.shared, NOON).unwrap();
+    assert_eq!(folded(&store, &everything()).await, BTreeMap::new());
+}
+
+#[tokio::test]
+async fn symbols_written_anew_resolve_as_before() {
+    let home = TempDir::new().unwrap();
+    let expected = crashed(home.path()).await;
+    let store = Store::open(settings(home.path())).await.unwrap();
+    let rows = store.inner.shared.live().symbols.rows();
+    let (mut symbols, mut dictionary) =
+        (symbols::Symbols::default(), symbols::Dictionary::default());
+    assert_eq!(dictionary.take_in(&mut symbols, &rows), 0);
+    let view = SymbolsView(Arc::new(symbols));
+    let mut frames = Vec::new();
+    let mut texts: Vec<String> = Vec::new();
+    for (stack, _) in store.merge(&everything()).await.unwrap().stacks {
+        view.frames(stack, &mut frames);
+        let names = frames.iter().map(|id| view.frame(*id).unwrap().name.to_string());
+        texts.push(names.collect::<Vec<_>>().join(";"));
+    }
+    texts.sort();
+    assert_eq!(texts, expected.into_keys().collect::<Vec<_>>());
+}
+
 #[derive(Clone, Debug)]
 enum Action {
     Push { service: u8, minute: i64, samples: Vec<(u8, i64)> },
