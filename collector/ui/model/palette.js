@@ -1,0 +1,15 @@
+// @ts-check
+// A stable hue for each binary: the same program has the same colour in every view and on every machine.
+
+/** Number of hues in the style sheet (`--hue-0` …). */
+export const HUES = 12;
+
+/**
+ * @param {string} binary
+ * @returns {number} 0 … HUES - 1
+ */
+export function hueOf(binary) {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < binary.length; at++) hash = Math.imul(hash ^ binary.charCodeAt(at), 0x01000193);
+  return ((hash ^ (hash >>> 15)) >>> 0) % HUES;
+}
