@@ -17,13 +17,11 @@ export class ApiError extends Error {
     this.code = code;
   }
 
-  /** One sentence on what to try. */
+  /** One sentence on what to try, where the server's own words don't say it. */
   get remedy() {
     if (this.status === 0) return "Check that the collector runs and that this address still leads to it.";
-    if (this.status === 429 || this.status === 503) return "The collector is busy. A shorter range or a narrower filter costs it less.";
-    if (this.status === 504 || this.code === "timeout") return "Choose a shorter range or a narrower filter.";
-    if (this.status >= 500) return "The collector's log says more.";
-    return "Change the filter, the search or the range.";
+    if (this.code === "unreadable") return "Something between this page and the collector may have answered for it.";
+    return this.status === 500 ? "The collector's log says more." : "";
   }
 }
 

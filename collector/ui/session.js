@@ -9,7 +9,7 @@ import { firstPage, missingPages, withPage, PAGE } from "./model/pages.js";
 import { isRelative, resolveRange } from "./model/range.js";
 import { newestWithData, decodeTimeline } from "./model/timeline.js";
 import { decodeTree } from "./model/tree.js";
-import { parseSelect, parseView, printView } from "./model/view.js";
+import { parsePart, parseSelect, parseView, printView } from "./model/view.js";
 
 /** @typedef {import("./model/view.js").View} View */
 /** @typedef {import("./model/range.js").Span} Span */
@@ -32,6 +32,8 @@ import { parseSelect, parseView, printView } from "./model/view.js";
 
 const LIVE_MS = 10_000;
 const WAITING_MS = 4_000;
+/** Widest graph to ask for, pixels. */
+const MOST_PIXELS = 16_384;
 
 export function createSession() {
   const view = parseView(location.search);
@@ -80,7 +82,7 @@ export function createSession() {
     const { view, width, span } = store.get();
     if (store.get().types.data === null || width === 0) return;
     const part = scope(selected());
-    loaders.tree.want(address("/profile/tree", { ...part, root: rootParam(view.root), width, q: view.q }), quiet);
+    loaders.tree.want(address("/profile/tree", { ...part, root: rootParam(view.root), width: fineness(view, width), q: view.q }), quiet);
     loaders.timeline.want(address("/profile/timeline", { ...scope(span), points: 300 }), quiet);
     loaders.trust.want(address("/trust", part), quiet);
     if (view.table !== "hidden") loaders.top.want(topAddress(0), quiet, fetchTop);
@@ -119,7 +121,7 @@ export function createSession() {
    * @param {State["zoom"]} known
    */
   function zoomTo(root, known) {
-    navigate({ root });
+    navigate({ root, part: "" });
     store.set({ zoom: known });
   }
 
@@ -138,6 +140,7 @@ export function createSession() {
   async function tick() {
     if (document.hidden) return;
     const { view, types } = store.get();
+    if (types.data === null) return begin();
     if (isEmpty(types)) {
       await loaders.types.again();
       return;
@@ -164,9 +167,15 @@ export function createSession() {
       if (tree !== looked && !tree.pending && tree.data?.whole === 0) { looked = tree; findNearest(); }
     });
     addEventListener("popstate", () => arrive(parseView(location.search), store.get().view));
-    setInterval(() => isEmpty(store.get().types) && tick(), WAITING_MS);
-    setInterval(() => isEmpty(store.get().types) || tick(), LIVE_MS);
+    const waiting = () => store.get().types.data === null || isEmpty(store.get().types);
+    setInterval(() => { if (waiting()) tick(); }, WAITING_MS);
+    setInterval(() => { if (!waiting()) tick(); }, LIVE_MS);
     store.set({ types: { ...store.get().types, key: address("/profile/types", { from: "now-30d", until: "now" }) } });
+    await begin();
+  }
+
+  /** What the collector has, and its clock; everything else follows. */
+  async function begin() {
     await learnTypes();
     resolveNow();
     load();
@@ -183,7 +192,7 @@ export function createSession() {
     },
     /** Asks again what failed. */
     async retry() {
-      if (store.get().types.data === null) { await learnTypes(); resolveNow(); return load(); }
+      if (store.get().types.data === null) return begin();
       for (const name of /** @type {const} */ (["tree", "timeline", "trust"])) if (store.get()[name].error) loaders[name].again();
       if (store.get().top.error) loaders.top.again(fetchTop);
     },
@@ -206,6 +215,12 @@ export function createSession() {
 /** @param {Slot} types */
 export function isEmpty(types) {
   return types.data !== null && types.data.types.length === 0;
+}
+
+/** Pixels the whole root would have when the part that is shown fills the width. @param {View} view @param {number} width */
+function fineness({ part }, width) {
+  const [from, until] = parsePart(part) ?? [0, 1];
+  return Math.min(Math.ceil(width / (until - from)), MOST_PIXELS);
 }
 
 /** @param {string} root */

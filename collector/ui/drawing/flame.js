@@ -2,7 +2,7 @@
 // Draws a trimmed tree as boxes, and says which box is under a point. Every call draws only what the viewport
 // shows: the canvas is as high as the viewport, never as high as the stack is deep.
 
-import { hueOf } from "../model/palette.js";
+import { binaryToken } from "../model/palette.js";
 import { itemAt, KINDS, nameOf } from "../model/tree.js";
 import { clipped, printable } from "../model/text.js";
 import { formatValue } from "../model/units.js";
@@ -124,7 +124,7 @@ function drawAncestors({ context, colours, column }, picture) {
     if (top <= -ROW || top >= picture.height) return;
     context.globalAlpha = FADED;
     context.fillStyle = colours[KINDS[frame.kind] ?? "unknown"];
-    if (picture.colour === "binary") context.fillStyle = colours[`hue-${hueOf(frame.binary)}`];
+    if (picture.colour === "binary") context.fillStyle = colours[binaryToken(frame.binary)];
     context.fillRect(0, top, width, ROW - 1);
     context.globalAlpha = 0.85;
     context.fillStyle = colours.ink;
@@ -173,7 +173,7 @@ function firstInside({ rows: { items }, x, total }, from, until, x0) {
 /** @param {Picture} picture @param {import("./surface.js").Colours} colours @param {number} node */
 function fillOf({ tree, colour }, colours, node) {
   if (colour === "kind") return colours[KINDS[tree.kind[node]] ?? "unknown"];
-  return colours[`hue-${hueOf(tree.binaries[tree.binary[node]] ?? "")}`];
+  return colours[binaryToken(tree.binaries[tree.binary[node]] ?? "")];
 }
 
 /** @param {Pen} pen @param {Picture} picture @param {number} node @param {number} left @param {number} wide @param {number} top @param {boolean} above */

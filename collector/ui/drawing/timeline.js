@@ -27,7 +27,7 @@ export function drawTimeline(canvas, { timeline, span, width, height }, colours)
   context.fillStyle = colours.line;
   context.fillRect(0, base, width, 1);
   drawTicks(context, span, width, height, colours);
-  if (timeline) drawScale(context, timeline, base, colours, width);
+  if (timeline) drawScale(context, timeline, colours, width);
 }
 
 /** @param {CanvasRenderingContext2D} context @param {Timeline} timeline @param {Span} span @param {number} width @param {number} base @param {import("./surface.js").Colours} colours */
@@ -64,8 +64,8 @@ function drawTicks(context, span, width, height, colours) {
   }
 }
 
-/** The highest value of the axis, said where it is. @param {CanvasRenderingContext2D} context @param {Timeline} timeline @param {number} base @param {import("./surface.js").Colours} colours @param {number} width */
-function drawScale(context, timeline, base, colours, width) {
+/** The highest value of the axis, said where it is. @param {CanvasRenderingContext2D} context @param {Timeline} timeline @param {import("./surface.js").Colours} colours @param {number} width */
+function drawScale(context, timeline, colours, width) {
   if (timeline.peak <= 0) return;
   context.fillStyle = colours.line;
   for (let x = 0; x < width; x += 6) context.fillRect(x, TOP, 2, 1);

@@ -5,6 +5,14 @@
 export const HUES = 12;
 
 /**
+ * The style sheet's token for a binary; a frame that belongs to none is grey.
+ * @param {string} binary
+ */
+export function binaryToken(binary) {
+  return binary === "" ? "unknown" : `hue-${hueOf(binary)}`;
+}
+
+/**
  * @param {string} binary
  * @returns {number} 0 … HUES - 1
  */

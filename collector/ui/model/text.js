@@ -20,7 +20,7 @@ export function printable(name) {
  */
 export function clipped(name, columns) {
   if (name.length <= columns) return name;
-  const points = [...name.slice(0, columns * 2)];
+  const points = [...name.slice(0, (columns + 1) * 2)];
   if (points.length <= columns) return name;
   return columns < 5 ? points.slice(0, columns).join("") : `${points.slice(0, columns - 1).join("")}…`;
 }

@@ -1,6 +1,7 @@
 // @ts-check
 // Whether the picture rests on whole data, in words: what is missing, how much, and why.
 
+import { clock } from "./range.js";
 import { counted, formatCores, formatShare } from "./units.js";
 
 /**
@@ -41,16 +42,25 @@ export function reasonWords(reason) {
  */
 export function trustParts(answer) {
   const { stacks, frames, lost, agents, cost } = answer;
+  if (agents.seen === 0 && stacks.total === 0) return [unreported()];
   return [stacksPart(stacks), framesPart(frames), lostPart(lost), agentsPart(agents), costPart(cost)];
+}
+
+/** Other agents than ours may push here, and they say nothing of what they lost. @returns {Part} */
+function unreported() {
+  return {
+    key: "unreported", figure: "No agent", words: "has said how complete this data is", whole: false,
+    reasons: ["No Sonde agent reported on itself in this range, so what was lost or left unnamed is not known."],
+  };
 }
 
 /** @param {any} stacks */
 function stacksPart({ total, complete, by_reason }) {
   const missing = total - complete;
   return {
-    key: "stacks", figure: total > 0 ? formatShare(complete, total) : "no", words: "complete stacks",
-    whole: total > 0 && missing <= TOLERATED * total,
-    reasons: total > 0 ? byReason(by_reason, missing, total, "stacks") : ["No agent has reported stacks for this range."],
+    key: "stacks", figure: formatShare(complete, total), words: "complete stacks",
+    whole: missing <= TOLERATED * total,
+    reasons: byReason(by_reason, missing, total, "stacks"),
   };
 }
 
@@ -78,7 +88,7 @@ function agentsPart({ seen, hosts }) {
     key: "agents", figure: `${seen - stale.length} of ${seen}`, words: seen === 1 ? "agent" : "agents",
     whole: seen > 0 && stale.length === 0,
     reasons: seen === 0 ? ["No agent reports on itself in this range."]
-      : stale.map((/** @type {any} */ one) => `${one.host} is silent since ${new Date(one.last_seen_ms).toLocaleTimeString()}`),
+      : stale.map((/** @type {any} */ one) => `${one.host} is silent since ${clock(one.last_seen_ms, true)}`),
   };
 }
 
@@ -112,5 +122,6 @@ function byReason(reasons, missing, total, what) {
 export function verdict(parts) {
   const missing = parts.filter(({ whole }) => !whole);
   if (missing.length === 0) return { whole: true, word: "Complete" };
+  if (missing.some(({ key }) => key === "unreported")) return { whole: false, word: "Unknown" };
   return { whole: false, word: missing.some(({ key }) => key === "lost") ? "Samples lost" : "Incomplete" };
 }

@@ -58,11 +58,40 @@ export function formatValue(value, unit) {
 }
 
 /**
+ * A format for a column of values: one unit and one number of decimals, so that figures can be compared by eye.
+ * @param {number} largest
+ * @param {string} unit
+ * @returns {(value: number) => string}
+ */
+export function columnFormat(largest, unit) {
+  const [size, name] = columnUnit(largest, unit);
+  const decimals = size === 1 ? 0 : largest / size >= 100 ? 1 : 2;
+  return (value) => {
+    if (value === 0) return "0";
+    const text = (value / size).toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+    return name === "" ? text : `${text} ${name}`;
+  };
+}
+
+/**
+ * @param {number} largest
+ * @param {string} unit
+ * @returns {readonly [number, string]}
+ */
+function columnUnit(largest, unit) {
+  if (unit === "bytes") return BYTES.filter(([from]) => largest >= from).at(-1) ?? BYTES[0];
+  if (unit !== "nanoseconds") return [1, ""];
+  if (largest >= 1000 * 60e9) return [3600e9, "h"];
+  if (largest >= 1000 * 1e9) return [60e9, "min"];
+  return largest >= 1e9 ? [1e9, "s"] : largest >= 1e6 ? [1e6, "ms"] : [1e3, "µs"];
+}
+
+/**
  * @param {number} part
  * @param {number} whole
  */
 export function formatShare(part, whole) {
-  return `${formatPercent(whole > 0 ? (100 * part) / whole : 0)}`;
+  return formatPercent(whole > 0 ? (100 * part) / whole : 0);
 }
 
 /**

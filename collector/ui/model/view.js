@@ -12,6 +12,7 @@ import { resolveTime } from "./range.js";
  * @property {string} until
  * @property {string} select part of the range picked on the timeline, "ms-ms", or ""
  * @property {string} root id of the node the graph is zoomed to
+ * @property {string} part stretch of the root that fills the width, "0.93-1", or "": opens what is too narrow beneath the root
  * @property {string} q text or /regex/ looked for in frames
  * @property {"icicle" | "flame"} view
  * @property {"kind" | "binary"} colour
@@ -23,7 +24,7 @@ import { resolveTime } from "./range.js";
 
 /** @type {Readonly<View>} */
 export const DEFAULT_VIEW = Object.freeze({
-  type: "", selector: "", from: "now-15m", until: "now", select: "", root: ALL, q: "",
+  type: "", selector: "", from: "now-15m", until: "now", select: "", root: ALL, part: "", q: "",
   view: "icicle", colour: "kind", sort: "total", order: "desc", table: "all", live: true,
 });
 
@@ -41,7 +42,7 @@ export function parseView(search) {
   const params = new URLSearchParams(search);
   const view = /** @type {Record<string, unknown>} */ ({ ...DEFAULT_VIEW });
   for (const [key, value] of params) {
-    if (key in DEFAULT_VIEW && accepts(key, value)) view[key] = key === "live" ? value !== "0" : value;
+    if (Object.hasOwn(DEFAULT_VIEW, key) && accepts(key, value)) view[key] = key === "live" ? value !== "0" : value;
   }
   return /** @type {View} */ (/** @type {unknown} */ (view));
 }
@@ -51,9 +52,10 @@ export function parseView(search) {
  * @param {string} value
  */
 function accepts(key, value) {
-  if (key in CHOICES) return CHOICES[key].includes(value);
+  if (Object.hasOwn(CHOICES, key)) return CHOICES[key].includes(value);
   if (key === "from" || key === "until") return resolveTime(value, 0) !== null;
   if (key === "select") return parseSelect(value) !== null;
+  if (key === "part") return parsePart(value) !== null;
   return key !== "root" || isNodeId(value);
 }
 
@@ -84,4 +86,20 @@ export function parseSelect(text) {
 /** @param {import("./range.js").Span} span */
 export function printSelect({ fromMs, untilMs }) {
   return `${Math.round(fromMs)}-${Math.round(untilMs)}`;
+}
+
+/**
+ * @param {string} text
+ * @returns {[number, number] | null} shares of the root, left and right edge
+ */
+export function parsePart(text) {
+  const found = /^([01](?:\.\d{1,9})?)-([01](?:\.\d{1,9})?)$/.exec(text);
+  if (!found) return null;
+  const [from, until] = [Number(found[1]), Number(found[2])];
+  return from < until && until <= 1 ? [from, until] : null;
+}
+
+/** @param {number} from @param {number} until */
+export function printPart(from, until) {
+  return `${Number(from.toFixed(9))}-${Number(until.toFixed(9))}`;
 }

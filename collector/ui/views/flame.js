@@ -9,6 +9,7 @@ import { themeColours } from "../drawing/surface.js";
 import { litNodes, matchesIn } from "../model/lit.js";
 import { ALL } from "../model/nodeid.js";
 import { follow, idOf, nameOf } from "../model/tree.js";
+import { parsePart, printPart } from "../model/view.js";
 import { isStale } from "../slot.js";
 import { FlameTree } from "./flametree.js";
 import { HoverCard } from "./hovercard.js";
@@ -70,11 +71,12 @@ function Graph({ session, state, tree, focus }) {
   useLayoutEffect(() => {
     if (size.width === 0 || !scroller.current) return;
     const before = picture.current;
-    const [x0, x1] = [tree.x[focus], tree.x[focus] + tree.total[focus]];
+    const [from, until] = (focus === 0 && parsePart(view.part)) || [0, 1];
+    const [x0, x1] = [tree.x[focus] + from * tree.total[focus], tree.x[focus] + until * tree.total[focus]];
     const next = { tree, focus, x0, x1, ...size, scroll: scroller.current.scrollTop, upwards: view.view === "flame", colour: view.colour, lit };
     picture.current = next;
     hide(hoverBox.current, card.current);
-    if (before && before.tree === tree && before.focus !== focus && !stillness()) return glide(next, before, draw);
+    if (before && before.tree === tree && (before.x0 !== x0 || before.x1 !== x1) && !stillness()) return glide(next, before, draw);
     draw();
   });
   useLayoutEffect(() => {
@@ -82,8 +84,18 @@ function Graph({ session, state, tree, focus }) {
     if (element) element.scrollTop = view.view === "flame" ? element.scrollHeight : 0;
   }, [view.view]);
 
-  const zoomTo = (/** @type {number} */ node) => { if (node > 0) session.zoomTo(idOf(tree, node), { tree, node }); };
+  const zoomTo = (/** @type {number} */ node) => {
+    if (node > 0) session.zoomTo(idOf(tree, node), { tree, node });
+    else if (view.part !== "") session.navigate({ part: "" });
+  };
+  /** Opens a filler: zooms to its parent, or, where that fills the width already, stretches the filler. */
+  const open = (/** @type {number} */ item) => {
+    const { filler } = tree;
+    if (filler.parent[item] > 0) return zoomTo(filler.parent[item]);
+    session.navigate({ part: printPart(filler.x[item] / tree.total[0], Math.min((filler.x[item] + filler.total[item]) / tree.total[0], 1)) });
+  };
   const up = () => {
+    if (view.part !== "") return session.navigate({ part: "" });
     if (focus > 0) return session.zoomTo(tree.rootId, null);
     const above = tree.ancestors.at(-1);
     if (above) return session.zoomTo(above.id, null);
@@ -108,7 +120,7 @@ function Graph({ session, state, tree, focus }) {
     const hit = hitAt(event, canvas.current, picture.current);
     if (!hit) return;
     if ("ancestor" in hit) session.zoomTo(tree.ancestors[hit.ancestor].id, null);
-    else if ("filler" in hit) zoomTo(tree.filler.parent[hit.filler]);
+    else if ("filler" in hit) open(hit.filler);
     else { setHere(hit.node); zoomTo(hit.node); }
   };
   const onPointerMove = (/** @type {PointerEvent} */ event) => {
@@ -230,7 +242,7 @@ function hitAt(event, canvas, picture) {
  */
 function hovered(hit, event, picture, box, card, canvas) {
   if (!hit || !picture || !box || !card || !canvas) return hide(box, card);
-  canvas.style.cursor = "filler" in hit && picture.tree.filler.parent[hit.filler] === 0 ? "default" : "pointer";
+  canvas.style.cursor = "pointer";
   const key = JSON.stringify(hit);
   if (card.dataset.of !== key || card.hidden) {
     card.dataset.of = key;

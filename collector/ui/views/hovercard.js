@@ -31,10 +31,9 @@ function ancestorCard(tree, at) {
 /** @param {{ tree: Tree, item: number, shown: number }} props */
 function FillerCard({ tree, item, shown }) {
   const { title } = fillerWords(tree, item);
-  const root = tree.filler.parent[item] === 0;
   return html`
     <h2>${title}</h2>
-    <p>${root ? "Each narrower than a pixel. Search and the table reach them." : "Each narrower than a pixel here. Click to zoom in."}</p>
+    <p>Each narrower than a pixel here. Click to open.</p>
     <${Figures} tree=${tree} shown=${shown} rows=${[["total", figure(tree, tree.filler.total[item], shown)]]} />`;
 }
 

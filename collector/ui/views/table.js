@@ -7,7 +7,7 @@ import { exactly, exactName, matcherOf } from "../model/pattern.js";
 import { rowAt, visibleRows } from "../model/pages.js";
 import { printable } from "../model/text.js";
 import { KINDS } from "../model/tree.js";
-import { counted, formatShare, formatValue } from "../model/units.js";
+import { columnFormat, counted, formatShare } from "../model/units.js";
 import { isStale } from "../slot.js";
 import { SkeletonRows } from "./states.js";
 
@@ -54,6 +54,7 @@ export function Table({ session, state }) {
     session.navigate({ q: chosen === name ? "" : exactly(name), ...(view.table === "matching" ? { table: "all" } : {}) });
     if (chosen !== name) setTimeout(() => run("next-match"), 250);
   };
+  const format = columnFormat(top.data?.total ?? 0, tree.data?.unit ?? "nanoseconds");
   const rows = [];
   for (let row = from; row < until; row++) {
     rows.push({ row, data: pages ? rowAt(pages, row) : undefined });
@@ -68,7 +69,7 @@ export function Table({ session, state }) {
           ${top.error && html`<p class="note pad">${top.error.message} <button type="button" class="plain" onClick=${session.retry}>Try again</button></p>`}
           ${pages?.count === 0 && html`<p class="note pad">No function matches.</p>`}
           <div class="sizer" role="presentation" style=${{ height: `${(pages?.count ?? 0) * ROW}px` }}>
-            ${rows.map(({ row, data }) => html`<${Row} key=${row} row=${row} data=${data} whole=${top.data.total} unit=${tree.data?.unit ?? "nanoseconds"}
+            ${rows.map(({ row, data }) => html`<${Row} key=${row} row=${row} data=${data} whole=${top.data.total} format=${format}
               current=${row === current} hit=${data !== undefined && view.q !== "" && matches(data.name)} chosen=${data !== undefined && data.name === chosen} onFind=${find} onFocus=${setCurrent} />`)}
           </div>
         </div>
@@ -96,10 +97,10 @@ function Head({ session, state, count }) {
 }
 
 /**
- * @param {{ row: number, data: any, whole: number, unit: string, current: boolean, hit: boolean, chosen: boolean,
+ * @param {{ row: number, data: any, whole: number, format: (value: number) => string, current: boolean, hit: boolean, chosen: boolean,
  *   onFind: (name: string) => void, onFocus: (row: number) => void }} props
  */
-function Row({ row, data, whole, unit, current, hit, chosen, onFind, onFocus }) {
+function Row({ row, data, whole, format, current, hit, chosen, onFind, onFocus }) {
   const place = { transform: `translateY(${row * ROW}px)` };
   if (!data) return html`<div class="row" role="row" aria-rowindex=${row + 2} style=${place}><div role="cell" class="name third">…</div><div role="cell"></div><div role="cell"></div></div>`;
   const name = printable(data.name);
@@ -107,10 +108,9 @@ function Row({ row, data, whole, unit, current, hit, chosen, onFind, onFocus }) 
   return html`
     <div class=${`row ${hit ? "hit" : ""} ${chosen ? "chosen" : ""}`} role="row" aria-rowindex=${row + 2} style=${place}
       title=${[name, source, printable(data.binary)].filter(Boolean).join("\n")} onClick=${() => onFind(data.name)}>
-      <i class="bar" style=${{ width: `${whole > 0 ? (100 * data.total) / whole : 0}%` }} />
       <div role="cell" class="name"><i class=${`swatch ${KINDS[data.kind] ?? "unknown"}`} aria-hidden="true" /><button type="button" tabindex=${current ? 0 : -1} aria-pressed=${chosen ? "true" : "false"}
         onFocus=${() => onFocus(row)}><code>${name}</code></button><span class="binary">${printable(data.binary)}</span></div>
-      <div role="cell" class="number">${formatValue(data.self, unit)}</div>
-      <div role="cell" class="number">${formatValue(data.total, unit)} <span class="share">${formatShare(data.total, whole)}</span></div>
+      <div role="cell" class=${`number ${data.self === 0 ? "third" : ""}`}>${format(data.self)}</div>
+      <div role="cell" class="number"><i class="bar" style=${{ width: `${whole > 0 ? (100 * data.total) / whole : 0}%` }} />${format(data.total)} <span class="share">${formatShare(data.total, whole)}</span></div>
     </div>`;
 }

@@ -12,7 +12,7 @@ import { isStale } from "../slot.js";
 
 /** @typedef {import("../model/range.js").Span} Span */
 
-const HEIGHT = 84;
+const HEIGHT = 92;
 const DRAG_FROM = 4;
 
 /** @param {import("./app.js").Props} props */

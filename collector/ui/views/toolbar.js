@@ -31,7 +31,7 @@ export function Toolbar({ session, state }) {
           onPick=${(/** @type {"kind" | "binary"} */ colour) => { session.navigate({ colour }); close(); }} />`}
       <//>
       <${Breadcrumb} session=${session} state=${state} />
-      <${Summary} session=${session} state=${state} />
+      <${Summary} state=${state} />
     </div>`;
 }
 
@@ -99,8 +99,8 @@ function Breadcrumb({ session, state }) {
     </nav>`;
 }
 
-/** @param {import("./app.js").Props} props */
-function Summary({ session, state }) {
+/** @param {{ state: import("../session.js").State }} props */
+function Summary({ state }) {
   const tree = /** @type {import("../model/tree.js").Tree | null} */ (state.tree.data);
   if (!tree) return null;
   const ms = tree.span.untilMs - tree.span.fromMs;

@@ -5,16 +5,18 @@ import { html } from "../vendor/preact-htm.js";
 import { run } from "../commands.js";
 import { zone } from "../model/range.js";
 import { trustParts, verdict } from "../model/trust.js";
+import { isEmpty } from "../session.js";
 import { isStale } from "../slot.js";
 import { Menu } from "./menu.js";
 
 /** @param {import("./app.js").Props} props */
 export function TrustBar({ state }) {
   const { trust, span } = state;
-  const parts = trust.data ? trustParts(trust.data) : [];
+  const empty = isEmpty(state.types);
+  const parts = trust.data && !empty ? trustParts(trust.data) : [];
   return html`
     <footer class="trustbar" aria-label="Completeness of the data">
-      ${trust.data && html`<${Verdict} parts=${parts} />`}
+      ${parts.length > 0 && html`<${Verdict} parts=${parts} />`}
       ${trust.error && !trust.data && html`<span class="third">Completeness unknown: ${trust.error.message}</span>`}
       <span class=${`figures ${isStale(trust) && !trust.quiet ? "stale" : ""}`}>
         ${parts.map(({ key, figure, words, whole, reasons }) => html`
