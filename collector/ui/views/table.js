@@ -54,7 +54,7 @@ export function Table({ session, state }) {
     session.navigate({ q: chosen === name ? "" : exactly(name), ...(view.table === "matching" ? { table: "all" } : {}) });
     if (chosen !== name) setTimeout(() => run("next-match"), 250);
   };
-  const format = columnFormat(top.data?.total ?? 0, tree.data?.unit ?? "nanoseconds");
+  const format = columnFormat(tree.data?.total[0] ?? top.data?.total ?? 0, tree.data?.unit ?? "nanoseconds");
   const rows = [];
   for (let row = from; row < until; row++) {
     rows.push({ row, data: pages ? rowAt(pages, row) : undefined });

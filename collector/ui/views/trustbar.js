@@ -18,7 +18,7 @@ export function TrustBar({ state }) {
     <footer class="trustbar" aria-label="Completeness of the data">
       ${parts.length > 0 && html`<${Verdict} parts=${parts} />`}
       ${trust.error && !trust.data && html`<span class="third">Completeness unknown: ${trust.error.message}</span>`}
-      <span class=${`figures ${isStale(trust) && !trust.quiet ? "stale" : ""}`}>
+      <span tabindex=${parts.length > 0 ? 0 : undefined} role="group" aria-label="Figures" class=${`figures ${isStale(trust) && !trust.quiet ? "stale" : ""}`}>
         ${parts.map(({ key, figure, words, whole, reasons }) => html`
           <span key=${key} class=${whole ? "" : "warn"} title=${reasons.join("\n")}>${key === "cost" ? html`agents cost <b>${figure}</b>` : html`<b>${figure}</b> ${words}`}</span>`)}
       </span>
