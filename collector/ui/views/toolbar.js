@@ -111,6 +111,6 @@ function Summary({ state }) {
       <b>${formatValue(tree.whole, tree.unit)}</b> ${time ? "CPU" : ""} of ${lengthTitle(ms)}
       ${time && html` · ${formatCores(tree.whole / (ms * 1e6))}`}
       ${tree.events > 0 && html` · <b>${tree.events.toLocaleString("en")}</b> samples`}
-      ${error !== null && html` · <span title="95 % error of the whole, from the number of samples">± ${formatPercent(100 * error)}</span>`}
+      ${error !== null && html` · <span class="nowrap" title="95 % error of the whole, from the number of samples">± ${formatPercent(100 * error)}</span>`}
     </p>`;
 }

@@ -81,3 +81,9 @@ test("the search for exactly one function names it again", () => {
   assert.equal(exactName(exactly(name)), name);
   assert.equal(exactName("/^a.b$/"), null);
 });
+
+test("a name longer than the collector reads is looked for by how it begins", () => {
+  const name = "<T>".repeat(2000);
+  assert.ok(exactly(name).length < 1000);
+  assert.ok(matcherOf(exactly(name))(name));
+});

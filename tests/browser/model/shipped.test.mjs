@@ -19,6 +19,11 @@ test("everything the page loads fits its budget", () => {
   assert.ok(bytes <= BUDGET_BYTES, `${bytes} bytes gzipped, file by file`);
 });
 
+test("every module is asked for at once, not import by import", () => {
+  const named = [...text(join(UI, "index.html")).matchAll(/(?:modulepreload" href|src)="\/ui\/([^"]+\.js)"/g)].map((found) => found[1]);
+  assert.deepEqual(named.toSorted(), files.filter((file) => file.endsWith(".js")).map((file) => file.slice(UI.length)).toSorted());
+});
+
 test("no file names another origin", () => {
   for (const file of own) assert.doesNotMatch(text(file).replaceAll("http://www.w3.org/2000/svg", ""), /(https?:)?\/\/[a-z0-9-]+\.[a-z]/i, file);
 });
