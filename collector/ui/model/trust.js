@@ -16,24 +16,32 @@ import { counted, formatCores, formatShare } from "./units.js";
 /** Below this share of incomplete stacks or unknown frames the picture is called whole. */
 const TOLERATED = 0.01;
 
+/** The agents' labels in words; a label from a newer agent is said as it came. */
 const REASONS = /** @type {Record<string, string>} */ ({
   truncated: "cut at the deepest frame the agent keeps",
   no_mapping: "ran into memory no file is mapped at",
-  no_unwind_info: "met code without unwind information",
-  read_fault: "met a page that could not be read",
-  frame_pointer_lost: "lost the chain of frame pointers",
-  jit: "met generated code",
-  ring_full: "the kernel's buffer was full",
-  queue_full: "the agent's queue was full",
-  map_full: "a table in the kernel was full",
-  export_failed: "the collector could not be reached",
+  read_fault: "memory could not be read",
+  frame_pointers_lost: "the chain of frame pointers broke off",
   stripped: "the binary has no symbols",
-  jit_without_perf_map: "generated code without a perf map",
+  jit_without_perf_map: "generated code, and no perf map that names it",
+  not_in_perf_map: "generated code that its perf map does not name",
+  file_gone: "the file was gone before it could be read",
+  not_readable: "the file could not be read",
+  process_gone: "the process ended before it could be looked at",
+  kernel_symbols_hidden: "the kernel hides its symbols from this agent",
+  sample_ring_full: "the kernel's sample buffer was full",
+  process_ring_full: "the kernel's process buffer was full",
+  pipeline_queue_full: "the agent was too slow",
+  record_invalid: "a kernel record could not be read",
+  window_full: "more distinct stacks than a window holds",
+  export_queue_full: "the agent's send queue was full",
+  export_refused: "the collector refused the profile",
+  export_unsent: "the agent stopped before it was sent",
 });
 
 /** @param {string} reason */
 export function reasonWords(reason) {
-  return REASONS[reason] ?? reason.replaceAll("_", " ");
+  return REASONS[reason.replaceAll(" ", "_")] ?? reason.replaceAll("_", " ");
 }
 
 /**

@@ -2,6 +2,8 @@
 // The page: its frame, and which of its states it is in.
 
 import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { parseSelector } from "../model/selector.js";
+import { printable } from "../model/text.js";
 import { isEmpty } from "../session.js";
 import { onTheme } from "../theme.js";
 import { Flame } from "./flame.js";
@@ -25,6 +27,7 @@ export function App({ session }) {
   const [, redraw] = useState(0);
   useEffect(() => session.subscribe(setState), [session]);
   useEffect(() => onTheme(() => redraw((count) => count + 1)), []);
+  useEffect(() => { document.title = title(state.view.selector); }, [state.view.selector]);
   const props = { session, state };
   return html`
     <a class="skip" href="#graph">Skip to the flame graph</a>
@@ -38,6 +41,12 @@ export function App({ session }) {
       </main>`}
     <${TrustBar} ...${props} />
     <${Help} />`;
+}
+
+/** What a tab and the history say: the service first, it tells one tab from the other. @param {string} selector */
+function title(selector) {
+  const service = parseSelector(selector)?.find(({ name, op }) => name === "service_name" && op === "=");
+  return [...(service ? [printable(service.value)] : []), "Profiles", "Sonde"].join(" · ");
 }
 
 /** @param {Props} props */

@@ -2,24 +2,23 @@
 // The flame graph: a canvas for the eyes, a tree for keys and screen readers, a card for the frame pointed at.
 // Pointer moves never render the page; they move two boxes and a card.
 
-import { html, render, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
 import { onCommand } from "../commands.js";
-import { boxOf, contentHeight, drawFlame, hitTest, ROW } from "../drawing/flame.js";
+import { contentHeight, drawFlame } from "../drawing/flame.js";
 import { themeColours } from "../drawing/surface.js";
 import { litNodes, matchesIn } from "../model/lit.js";
 import { ALL } from "../model/nodeid.js";
-import { follow, idOf, nameOf } from "../model/tree.js";
+import { idOf } from "../model/tree.js";
 import { parsePart, printPart } from "../model/view.js";
 import { isStale } from "../slot.js";
+import { glide, hide, hitAt, hovered, place, reveal, stillness } from "./flamepointer.js";
+import { useCurrent, useSize } from "./flamestate.js";
 import { FlameTree } from "./flametree.js";
-import { HoverCard } from "./hovercard.js";
 import { Skeleton, Waiting } from "./states.js";
 import { walk } from "./walk.js";
 
 /** @typedef {import("../model/tree.js").Tree} Tree */
 /** @typedef {import("../drawing/flame.js").Picture} Picture */
-
-const ZOOM_MS = 120;
 
 /** @param {import("./app.js").Props} props */
 export function Flame({ session, state }) {
@@ -33,6 +32,17 @@ export function Flame({ session, state }) {
       ${state.types.pending && state.types.data === null && html`<${Waiting} key="types" what="Asking the collector" />`}
       ${state.tree.pending && !state.tree.quiet && html`<${Waiting} key=${state.tree.key} what="Merging stacks" />`}
     </section>`;
+}
+
+/**
+ * The part of the root that opens a filler. One that fills the width already is opened from its left, where the largest are.
+ * @param {[number, number]} shown
+ * @param {number} from
+ * @param {number} until
+ */
+function stretched([left, right], from, until) {
+  const wide = right - left;
+  return printPart(from, until - from > 0.8 * wide ? from + wide / 8 : until);
 }
 
 /** Tells the width before there is anything to draw. @param {{ onWidth: (width: number) => void }} props */
@@ -93,7 +103,8 @@ function Graph({ session, state, tree, focus }) {
   const open = (/** @type {number} */ item) => {
     const { filler } = tree;
     if (filler.parent[item] > 0) return zoomTo(filler.parent[item]);
-    session.navigate({ part: printPart(filler.x[item] / tree.total[0], Math.min((filler.x[item] + filler.total[item]) / tree.total[0], 1)) });
+    const from = filler.x[item] / tree.total[0];
+    session.navigate({ part: stretched(parsePart(view.part) ?? [0, 1], from, Math.min(from + filler.total[item] / tree.total[0], 1)) });
   };
   const up = () => {
     if (view.part !== "") return session.navigate({ part: "" });
@@ -153,136 +164,3 @@ function Graph({ session, state, tree, focus }) {
     </div>
     <div class="card" ref=${card} hidden></div>`;
 }
-
-/**
- * Size of an element, kept up to date; its width is also told to the session, which asks for what fits.
- * @param {import("../vendor/preact-htm.js").Ref<HTMLElement | null>} place
- * @param {(width: number) => void} onWidth
- */
-function useSize(place, onWidth) {
-  const [size, setSize] = useState({ width: 0, height: 0 });
-  useLayoutEffect(() => {
-    const element = place.current;
-    if (!element) return;
-    let settled = 0;
-    const measure = () => {
-      const next = { width: element.clientWidth, height: element.clientHeight };
-      setSize((now) => (now.width === next.width && now.height === next.height ? now : next));
-      clearTimeout(settled);
-      settled = setTimeout(() => onWidth(next.width), 100);
-    };
-    const watch = new ResizeObserver(measure);
-    watch.observe(element);
-    measure();
-    return () => { watch.disconnect(); clearTimeout(settled); };
-  }, []);
-  return size;
-}
-
-/**
- * The frame that keys act on. Renewed data keeps the place as far as it still exists.
- * @param {Tree} tree
- * @returns {[number, (node: number) => void]}
- */
-function useCurrent(tree) {
-  const kept = useRef({ tree, node: 0 });
-  const [, redraw] = useState(0);
-  if (kept.current.tree !== tree) {
-    const trail = trailOf(kept.current.tree, kept.current.node);
-    kept.current = { tree, node: follow(tree, trail.slice(tree.ancestors.length + 1)) };
-  }
-  return [kept.current.node, (node) => { kept.current = { tree, node }; redraw((count) => count + 1); }];
-}
-
-/** @param {Tree} tree @param {number} node */
-function trailOf(tree, node) {
-  const trail = [];
-  for (let at = node; at >= 0; at = tree.parent[at]) trail.unshift({ name: nameOf(tree, at), binary: tree.binaries[tree.binary[at]] ?? "" });
-  return [...tree.ancestors, ...trail];
-}
-
-/**
- * Moves from one zoom to the next in a blink, so that the eye keeps its place.
- * @param {Picture} picture
- * @param {Picture} from
- * @param {() => void} draw
- */
-function glide(picture, from, draw) {
-  const { x0, x1 } = picture;
-  const started = performance.now();
-  const step = () => {
-    const part = Math.min((performance.now() - started) / ZOOM_MS, 1);
-    const eased = 1 - (1 - part) ** 3;
-    picture.x0 = from.x0 + (x0 - from.x0) * eased;
-    picture.x1 = from.x1 + (x1 - from.x1) * eased;
-    draw();
-    if (part < 1) requestAnimationFrame(step);
-  };
-  step();
-}
-
-function stillness() {
-  return matchMedia("(prefers-reduced-motion: reduce)").matches;
-}
-
-/** @param {MouseEvent} event @param {HTMLCanvasElement | null} canvas @param {Picture | null} picture */
-function hitAt(event, canvas, picture) {
-  if (!canvas || !picture) return null;
-  const { left, top } = canvas.getBoundingClientRect();
-  return hitTest(picture, event.clientX - left, event.clientY - top);
-}
-
-/**
- * Puts the outline on what is pointed at and the card beside the pointer.
- * @param {ReturnType<typeof hitTest>} hit
- * @param {PointerEvent} event
- * @param {Picture | null} picture
- * @param {HTMLElement | null} box
- * @param {HTMLElement | null} card
- * @param {HTMLElement | null} canvas
- */
-function hovered(hit, event, picture, box, card, canvas) {
-  if (!hit || !picture || !box || !card || !canvas) return hide(box, card);
-  canvas.style.cursor = "pointer";
-  const key = JSON.stringify(hit);
-  if (card.dataset.of !== key || card.hidden) {
-    card.dataset.of = key;
-    render(html`<${HoverCard} tree=${picture.tree} hit=${hit} shown=${picture.tree.total[picture.focus]} />`, card);
-    if ("node" in hit) place(box, picture, hit.node);
-    else box.hidden = true;
-  }
-  card.hidden = false;
-  moveCard(card, event.clientX, event.clientY);
-}
-
-/** Beside the pointer, inside the window. @param {HTMLElement} card @param {number} x @param {number} y */
-function moveCard(card, x, y) {
-  const { offsetWidth: wide, offsetHeight: high } = card;
-  const left = Math.max(4, Math.min(x + 14, innerWidth - wide - 8));
-  const top = y + ROW + high + 8 > innerHeight ? y - high - ROW + 4 : y + ROW;
-  card.style.transform = `translate(${Math.round(left)}px, ${Math.round(Math.max(4, top))}px)`;
-}
-
-/** @param {HTMLElement | null} box @param {HTMLElement | null} card */
-function hide(box, card) {
-  if (box) box.hidden = true;
-  if (card) card.hidden = true;
-}
-
-/** @param {HTMLElement | null} box @param {Picture} picture @param {number} node */
-function place(box, picture, node) {
-  if (!box) return;
-  const { left, wide, top } = boxOf(picture, node);
-  box.hidden = wide <= 0;
-  box.style.transform = `translate(${left}px, ${top}px)`;
-  box.style.width = `${Math.max(wide - 1, 2)}px`;
-}
-
-/** Scrolls no more than needed. @param {HTMLElement | null} scroller @param {Picture | null} picture @param {number} node */
-function reveal(scroller, picture, node) {
-  if (!scroller || !picture) return;
-  const { top } = boxOf({ ...picture, scroll: scroller.scrollTop }, node);
-  if (top < 0) scroller.scrollTop += top - ROW;
-  else if (top + ROW > picture.height) scroller.scrollTop += top + 2 * ROW - picture.height;
-}
-

@@ -82,7 +82,9 @@ function Breadcrumb({ session, state }) {
   const path = [...tree.ancestors.map(({ name, id }) => ({ name, id: () => id })),
     ...chainTo(tree, known).map((node) => ({ name: nameOf(tree, node), id: () => idOf(tree, node) }))];
   const missing = tree.rootMissing && html`<span class="note" title="It was zoomed to before the range or the filter changed.">the frame zoomed to is not in this range</span>`;
-  if (path.length < 2) return html`<nav class="crumbs" aria-label="Zoom">${missing}</nav>`;
+  const narrow = state.view.part !== "" && html`<span class="third" aria-hidden="true">›</span><span class="crumb here">▸ narrow frames</span>
+    <button type="button" class="crumb close" title="Back to the whole width (Esc)" onClick=${() => session.navigate({ part: "" })}><span aria-hidden="true">✕</span><span class="hidden">Back to the whole width</span></button>`;
+  if (path.length < 2) return html`<nav class="crumbs" aria-label="Zoom">${narrow && html`<span class="crumb all">all</span>`}${narrow}${missing}</nav>`;
   const folded = path.length > 4 ? path.length - 3 : 0;
   const last = path.length - 1;
   return html`
@@ -95,7 +97,7 @@ function Breadcrumb({ session, state }) {
           <button type="button" class="crumb close" title="Reset the zoom (0)" onClick=${() => session.zoomTo(ALL, null)}><span aria-hidden="true">✕</span><span class="hidden">Reset the zoom</span></button>`
           : html`<button type="button" class="crumb" title=${printable(name)} onClick=${() => session.zoomTo(id(), null)}><code>${printable(name)}</code></button>`}`;
       })}
-      ${missing}
+      ${narrow}${missing}
     </nav>`;
 }
 

@@ -51,9 +51,9 @@ test("data that misses almost nothing is called whole, and still says what is mi
 });
 
 test("one lost sample is never called whole", () => {
-  const parts = trustParts(trust({ lost: { total: 1, by_reason: [{ reason: "ring_full", count: 1 }] } }));
+  const parts = trustParts(trust({ lost: { total: 1, by_reason: [{ reason: "sample_ring_full", count: 1 }] } }));
   assert.deepEqual(verdict(parts), { whole: false, word: "Samples lost" });
-  assert.deepEqual(parts[2].reasons, ["1 sample: the kernel's buffer was full"]);
+  assert.deepEqual(parts[2].reasons, ["1 sample: the kernel's sample buffer was full"]);
 });
 
 test("a silent agent is counted as missing", () => {
