@@ -27,7 +27,7 @@ export function Flame({ session, state }) {
   const zooming = tree !== null && state.zoom?.tree === tree;
   return html`
     <section id="graph" class=${`flame ${stale && !state.tree.quiet && !zooming ? "stale" : ""}`} aria-label="Flame graph" aria-busy=${stale ? "true" : "false"}>
-      ${tree === null || tree.total[0] === 0 ? html`<${Measure} onWidth=${session.setWidth} /><${Skeleton} />`
+      ${tree === null || !(tree.total[0] > 0) ? html`<${Measure} onWidth=${session.setWidth} /><${Skeleton} />`
         : html`<${Graph} session=${session} state=${state} tree=${tree} focus=${zooming ? state.zoom?.node ?? 0 : 0} />`}
       ${state.types.pending && state.types.data === null && html`<${Waiting} key="types" what="Asking the collector" />`}
       ${state.tree.pending && !state.tree.quiet && html`<${Waiting} key=${state.tree.key} what="Merging stacks" />`}
