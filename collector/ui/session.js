@@ -167,6 +167,7 @@ export function createSession() {
       if (tree !== looked && !tree.pending && tree.data?.whole === 0) { looked = tree; findNearest(); }
     });
     addEventListener("popstate", () => arrive(parseView(location.search), store.get().view));
+    document.addEventListener("visibilitychange", tick);
     const waiting = () => store.get().types.data === null || isEmpty(store.get().types);
     setInterval(() => { if (waiting()) tick(); }, WAITING_MS);
     setInterval(() => { if (!waiting()) tick(); }, LIVE_MS);

@@ -103,7 +103,7 @@ function clampTo(part, whole) {
 }
 
 /**
- * The range after a key: arrows move it, with Shift they move its end, Home takes the newest tenth, Delete gives it back.
+ * The range after a key: arrows pick an outer tenth, then move it; with Shift they move its end; Delete gives it back.
  * @param {KeyboardEvent} event
  * @param {Span | null} picked
  * @param {Span} whole
