@@ -30,7 +30,7 @@ export const KINDS = /** @type {const} */ (["native", "kernel", "runtime", "inte
  */
 export function decodeTree(answer) {
   const { nodes, fillers } = answer;
-  const depth = Uint16Array.from(nodes.depth);
+  const depth = Uint32Array.from(nodes.depth);
   const path = /** @type {PathFrame[]} */ (answer.path ?? []);
   return {
     type: String(answer.type), unit: String(answer.unit),
@@ -47,9 +47,9 @@ export function decodeTree(answer) {
     self: Float64Array.from(nodes.self), total: Float64Array.from(nodes.total), x: Float64Array.from(nodes.x),
     rows: rowsOf(depth),
     filler: {
-      depth: Uint16Array.from(fillers.depth), x: Float64Array.from(fillers.x), total: Float64Array.from(fillers.total),
+      depth: Uint32Array.from(fillers.depth), x: Float64Array.from(fillers.x), total: Float64Array.from(fillers.total),
       frames: Float64Array.from(fillers.frames), parent: Uint32Array.from(fillers.parent),
-      rows: rowsOf(Uint16Array.from(fillers.depth)),
+      rows: rowsOf(Uint32Array.from(fillers.depth)),
     },
     match: answer.match ? { ...answer.match, names: Uint32Array.from(answer.match.names) } : null,
   };
@@ -57,11 +57,12 @@ export function decodeTree(answer) {
 
 /**
  * The index of each node's parent, -1 for the root: nodes come depth first.
- * @param {Uint16Array} depth
+ * @param {Uint32Array} depth
  */
 function parentsOf(depth) {
   const parent = new Int32Array(depth.length);
-  const open = new Int32Array(65536);
+  /** @type {number[]} */
+  const open = [];
   for (let node = 0; node < depth.length; node++) {
     parent[node] = depth[node] === 0 ? -1 : open[depth[node] - 1];
     open[depth[node]] = node;
@@ -71,7 +72,7 @@ function parentsOf(depth) {
 
 /**
  * One past the last node beneath each node.
- * @param {Uint16Array} depth
+ * @param {Uint32Array} depth
  */
 function endsOf(depth) {
   const end = new Int32Array(depth.length).fill(depth.length);
@@ -84,7 +85,7 @@ function endsOf(depth) {
 }
 
 /**
- * @param {Uint16Array} depth
+ * @param {Uint32Array} depth
  * @returns {Rows}
  */
 function rowsOf(depth) {

@@ -57,6 +57,14 @@ test("random trees agree with a naive walk", () => {
   });
 });
 
+test("a stack deeper than any screen keeps its rows", () => {
+  const depth = Array.from({ length: 70_000 }, (_, level) => level);
+  const zeros = depth.map(() => 0);
+  const tree = decodeTree(answer({ nodes: { depth, name: zeros, binary: zeros, kind: zeros, file: zeros, line: zeros, self: zeros, total: zeros.map(() => 9), x: zeros } }));
+  assert.equal(tree.parent[69_999], 69_998);
+  assert.equal(itemAt(tree.rows, tree.x, tree.total, 69_999, 4), 69_999);
+});
+
 test("a point finds the box it is in, and none in a gap", () => {
   const tree = decodeTree(answer());
   const at = (depth, x) => itemAt(tree.rows, tree.x, tree.total, depth, x);
