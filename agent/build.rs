@@ -4,7 +4,6 @@
 //! `cargo xtask setup`; nothing is fetched from here. Setup may leave a record of another choice,
 //! `$XDG_CACHE_HOME/sonde/tools/bpf-toolchain`, with lines `key=value`: `cargo`, `rustc` and
 //! `linker` (programs), `llvm` (the folder of the libLLVM that the linker loads).
-#![expect(clippy::print_stdout, reason = "a build script speaks to cargo on its standard output")]
 
 use std::collections::HashMap;
 use std::env;

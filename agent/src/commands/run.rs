@@ -1,6 +1,6 @@
 //! `sonde-agent run`: profile this host without end and push what is found.
 
-use std::{future::Future, sync::mpsc::Receiver};
+use std::sync::mpsc::Receiver;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
@@ -75,9 +75,7 @@ fn forward(windows: &Receiver<ProfileWindow>, identity: &Identity, pusher: &Push
     }
 }
 
-fn is(mut stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
-    async move {
-        // An error means that the sender is gone, which is an end too.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    }
+async fn is(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is an end too.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }

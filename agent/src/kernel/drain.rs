@@ -44,18 +44,10 @@ pub struct DrainHealth(Arc<DrainState>);
 
 #[derive(Debug, Default)]
 struct DrainState {
-    last_round_boot_ns: AtomicU64,
     samples_dropped: AtomicU64,
 }
 
 impl DrainHealth {
-    /// Time since the last round; all of time if there was none.
-    #[must_use]
-    pub fn idle(&self) -> Duration {
-        let last = self.0.last_round_boot_ns.load(Ordering::Relaxed);
-        Duration::from_nanos(boot_ns().saturating_sub(last))
-    }
-
     /// Samples dropped because the pipeline was behind.
     #[must_use]
     pub fn samples_dropped(&self) -> u64 {
@@ -128,7 +120,6 @@ fn run(
         wait([rings.samples.as_raw_fd(), stopped.as_raw_fd()], INTERVAL);
         let stop = matches!(stopped.read(&mut [0]), Ok(1..));
         let batch = rings.round();
-        health.0.last_round_boot_ns.store(batch.drained_boot_ns, Ordering::Relaxed);
         if stop {
             // Nothing is captured any more, so this may wait for room.
             let _pipeline_gone = batches.send(batch);

@@ -23,7 +23,7 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sonde-e
 pub enum KernelError {
     /// The kernel refused the programs or their maps.
     #[error("the kernel refused the BPF programs: {}", chain(.0))]
-    Load(#[from] EbpfError),
+    Load(EbpfError),
     /// The kernel refused one program.
     #[error("the kernel refused the program {name}: {}", chain(.error))]
     Program {
@@ -110,7 +110,8 @@ impl Programs {
             .override_global(WAKE_BYTES, &wake_bytes, true)
             .override_global(aya_log::LEVEL, &log_level, false)
             .map_max_entries("SAMPLES", ring_bytes)
-            .load(OBJECT)?;
+            .load(OBJECT)
+            .map_err(KernelError::Load)?;
         Ok(Self { ebpf, cpus })
     }
 

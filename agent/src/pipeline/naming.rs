@@ -16,7 +16,7 @@ use crate::{
         Binary, Location, ProfileWindow, RawProcess, RawWindow, ServiceProfile, StackCount, Trust,
         TrustCount, TrustTally,
     },
-    kernel::unix_ns,
+    kernel::{give_back_freed_memory, unix_ns},
     process::{CodeAddress, FileIndex, Identity},
     symbol::{
         FileId, FileOffset, Settings, Svma, Symbol, Symbolizer, UnknownReason, perf_map::PerfMap,
@@ -226,7 +226,9 @@ impl Naming {
     /// Lets go of what was only good for this window.
     fn end_window(&mut self, window: &RawWindow) {
         self.locations.clear();
-        self.symbolizer.end_window();
+        if self.symbolizer.end_window() > 0 {
+            give_back_freed_memory();
+        }
         let lasting: Vec<u64> = window
             .processes
             .iter()

@@ -1,13 +1,7 @@
 //! The files that processes map, each known once however many processes map it, and how to get hold
 //! of them before they are gone.
 
-use std::{
-    fs::File,
-    io,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs::File, io, os::unix::fs::MetadataExt as _, path::Path, sync::Arc};
 
 use rustc_hash::FxHashMap;
 
@@ -114,7 +108,7 @@ impl Whereabouts<'_> {
     }
 }
 
-fn open_same(path: &PathBuf, inode: Inode) -> io::Result<File> {
+fn open_same(path: &Path, inode: Inode) -> io::Result<File> {
     let file = open_regular(path)?;
     // Device numbers of overlay and btrfs mounts differ between `stat` and the kernel's own view.
     if file.metadata()?.ino() == inode.number {
