@@ -3,4 +3,5 @@
 
 pub mod ingest;
 pub mod profile;
+pub mod query;
 pub mod store;
