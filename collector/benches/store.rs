@@ -1,6 +1,5 @@
 //! What the store costs: pushes per second, bytes per sample, merge latency. Run it with
 //! `cargo bench --workspace --profile dev --bench store`, which compiles no dependency anew.
-#![expect(missing_docs, reason = "criterion's macros make undocumented items")]
 
 use std::sync::Arc;
 use std::time::Instant;
