@@ -1,2 +1,31 @@
+//! The BPF programs' entry points: a name and a call each. The work is in `programs`.
 #![no_std]
 #![no_main]
+#![expect(
+    missing_docs,
+    unreachable_pub,
+    reason = "what the entry points' macro exports is the kernel's"
+)]
+
+mod programs;
+
+use aya_ebpf::{macros::perf_event, programs::PerfEventContext};
+
+/// Runs on every tick of a CPU's sampling clock.
+#[perf_event]
+pub fn cpu_sample(ctx: PerfEventContext) -> u32 {
+    programs::profile::sample(&ctx);
+    0
+}
+
+/// The programs call helpers that only GPL-compatible programs may call; this is what the kernel is
+/// told, as every BPF program tells it. The sources' licence is in LICENSE-APACHE and LICENSE-MIT.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    loop {}
+}

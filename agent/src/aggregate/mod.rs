@@ -1,7 +1,11 @@
 //! Samples of one time window, counted by stack. No I/O, no clock: times come in with the samples.
 
+#![forbid(unsafe_code)]
+
+mod counts;
+mod trust;
 mod window;
 
-pub use window::{
-    Binary, Location, ProfileWindow, ServiceProfile, StackCount, Trust, TrustCount,
-};
+pub use counts::{RawProcess, RawStack, RawWindow, StackCounter};
+pub use trust::TrustTally;
+pub use window::{Binary, Location, ProfileWindow, ServiceProfile, StackCount, Trust, TrustCount};

@@ -1,6 +1,23 @@
 //! Addresses to functions. Knows files and their symbol tables; knows nothing of processes or samples.
 
+#![forbid(unsafe_code)]
+
+mod binary;
+pub mod demangle;
+pub mod dwarf;
+pub mod elf;
+mod files;
+pub mod image;
+pub mod kallsyms;
+pub mod perf_map;
+mod recent;
+mod symbolizer;
+pub mod vdso;
+
 use std::sync::Arc;
+
+pub use files::{FileId, Held};
+pub use symbolizer::{Settings, SymbolCounts, Symbolizer};
 
 /// An address as a file's own symbol table counts it ("stated virtual memory address"): what `nm`
 /// and `objdump` print. Never a process address, never a file offset.

@@ -58,7 +58,7 @@ impl Parameters {
     }
 
     /// Start of the profile, if `from` says one, in milliseconds since 1970.
-    pub(super) fn from_unix_ms(&self) -> Result<Option<i64>, IngestError> {
+    pub(super) fn start_unix_ms(&self) -> Result<Option<i64>, IngestError> {
         unix_ms("until", &self.until)?;
         unix_ms("from", &self.from)
     }
@@ -160,11 +160,14 @@ fn unix_ms(name: &'static str, text: &str) -> Result<Option<i64>, IngestError> {
         let why = "must be a time in seconds, milliseconds or nanoseconds since 1970".to_owned();
         IngestError::BadParameter { name, why }
     })?;
-    Ok(Some(match number {
-        ..100_000_000_000 => number * 1000,
-        ..100_000_000_000_000 => number,
-        ..100_000_000_000_000_000 => number / 1000,
-        _ => number / 1_000_000,
+    Ok(Some(if number < 100_000_000_000 {
+        number * 1000
+    } else if number < 100_000_000_000_000 {
+        number
+    } else if number < 100_000_000_000_000_000 {
+        number / 1000
+    } else {
+        number / 1_000_000
     }))
 }
 

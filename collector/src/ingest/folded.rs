@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::error::IngestError;
 use super::limits::Limits;
+use super::pprof::Totals;
 use crate::profile::{Frame, Labels, Location, Profile, ProfileType, Sample};
 
 /// What the values of a folded text stand for.
@@ -37,7 +38,7 @@ pub(super) fn parse(
         samples: Vec::new(),
     };
     let mut names: FxHashMap<String, u32> = FxHashMap::default();
-    let mut entries = 0;
+    let mut totals = Totals::default();
     for (at, line) in text.split(|&byte| byte == b'\n').enumerate() {
         let line = String::from_utf8_lossy(line);
         let line = line.trim();
@@ -48,11 +49,7 @@ pub(super) fn parse(
         let value = count.checked_mul(meaning.factor).filter(|value| *value < 1 << 53);
         let value = value.ok_or(IngestError::BadValue { sample: at, value: count })?;
         let stack = stack_of(stack, &mut names, &mut profile, limits)?;
-        entries += stack.len();
-        let limit = limits.stack_entries;
-        if entries > limit {
-            return Err(IngestError::TooMany { what: "frames in all stacks together", limit });
-        }
+        totals.count(stack.len(), limits)?;
         if value > 0 {
             profile.samples.push(Sample { series: 0, stack, value });
         }

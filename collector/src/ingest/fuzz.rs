@@ -22,7 +22,7 @@ pub fn decode_pprof(bytes: &[u8]) -> Result<Vec<Profile>, IngestError> {
     let labels = LabelSet::default();
     let name = Arc::from("process_cpu");
     let context = pprof::Context { labels: &labels, name, default_unix_ms: 1, limits: &limits };
-    pprof::profiles(&message, &context)
+    pprof::profiles(&message, &context, &mut pprof::Totals::default())
 }
 
 /// Decodes a body of `push.v1.PusherService/Push`.

@@ -17,7 +17,9 @@ pub struct Limits {
     pub table_rows: usize,
     /// Frames of one stack.
     pub depth: usize,
-    /// Frames of all stacks of one profile together.
+    /// Values of one request that are not 0, all its profiles and sample types together.
+    pub values: usize,
+    /// Frames of all stacks of one request together, counted once for each such value.
     pub stack_entries: usize,
     /// Sample types of one profile.
     pub sample_types: usize,
@@ -45,7 +47,8 @@ impl Default for Limits {
             samples: 262_144,
             table_rows: 1 << 20,
             depth: 2048,
-            stack_entries: 8 << 20,
+            values: 1 << 20,
+            stack_entries: 16 << 20,
             sample_types: 32,
             labels: 64,
             label_name_bytes: 128,

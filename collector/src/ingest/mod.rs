@@ -15,6 +15,8 @@ mod protobuf;
 mod push;
 mod request;
 mod routes;
+#[cfg(test)]
+mod tests;
 
 pub use error::IngestError;
 pub use limits::Limits;

@@ -18,6 +18,7 @@ pub(super) struct Decoded {
     /// True if some profile did not say when it was taken. Such a request has no identity: the
     /// same bytes may well be a new profile.
     pub(super) timeless: bool,
+    totals: pprof::Totals,
 }
 
 /// The profiles of a push. `now_unix_ms` is the start of those that do not say one.
@@ -56,7 +57,7 @@ fn add_pprof(
     let plain = unzip.plain(bytes)?;
     let message = pprof::Message::parse(&plain, context.limits)?;
     decoded.timeless |= !message.has_time() && !timed_by_request;
-    decoded.profiles.extend(pprof::profiles(&message, context)?);
+    decoded.profiles.extend(pprof::profiles(&message, context, &mut decoded.totals)?);
     Ok(())
 }
 
@@ -75,7 +76,7 @@ pub(super) fn ingested(
         Some(boundary) => profile_part(&multipart::parts(body, boundary)?)?,
         None => body,
     };
-    let from = parameters.from_unix_ms()?;
+    let from = parameters.start_unix_ms()?;
     let start_unix_ms = from.unwrap_or(now_unix_ms);
     let mut decoded = Decoded::default();
     match format.unwrap_or_else(|| sniff(body)) {

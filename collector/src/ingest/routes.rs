@@ -58,7 +58,7 @@ async fn ingest(
     Query(parameters): Query<Parameters>,
     request: Request,
 ) -> Response {
-    match state.ingest(&parameters, request).await {
+    match state.ingest(parameters, request).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => {
             state.metrics.refused("ingest", &error);
@@ -75,7 +75,7 @@ fn with_retry(status: StatusCode, mut response: Response) -> Response {
 }
 
 impl Ingest {
-    async fn push(&self, request: Request, json: bool) -> Result<(), IngestError> {
+    async fn push(self: &Arc<Self>, request: Request, json: bool) -> Result<(), IngestError> {
         let kind = header_text(request.headers(), &header::CONTENT_TYPE);
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if !matches!(
@@ -90,28 +90,22 @@ impl Ingest {
             });
         }
         let received = self.receive("push", request).await?;
-        let now_unix_ms = now_unix_ms();
-        let mut unzip = received.unzip;
-        let body =
-            if received.gzip { unzip.plain(&received.body)? } else { (&received.body[..]).into() };
-        let series = if json {
-            push::parse_json(&body, &self.limits)?
-        } else {
-            push::parse_proto(&body, &self.limits)?
-        };
-        let decoded = request::pushed(series, &mut unzip, now_unix_ms, &self.limits)?;
-        self.store("push", received.digest, decoded).await
+        let (digest, state) = (received.digest, Arc::clone(self));
+        let decoded = off_thread(move || received.pushed(json, &state.limits)).await?;
+        self.store("push", digest, decoded).await
     }
 
-    async fn ingest(&self, parameters: &Parameters, request: Request) -> Result<(), IngestError> {
+    async fn ingest(
+        self: &Arc<Self>,
+        parameters: Parameters,
+        request: Request,
+    ) -> Result<(), IngestError> {
         let kind = header_text(request.headers(), &header::CONTENT_TYPE).to_owned();
         let received = self.receive("ingest", request).await?;
-        let mut unzip = received.unzip;
-        let body =
-            if received.gzip { unzip.plain(&received.body)? } else { (&received.body[..]).into() };
-        let now = now_unix_ms();
-        let decoded = request::ingested(parameters, &kind, &body, &mut unzip, now, &self.limits)?;
-        self.store("ingest", received.digest, decoded).await
+        let (digest, state) = (received.digest, Arc::clone(self));
+        let decode = move || received.ingested(&parameters, &kind, &state.limits);
+        let decoded = off_thread(decode).await?;
+        self.store("ingest", digest, decoded).await
     }
 
     /// Reads a body whole, within the budget of one request and of all together.
@@ -183,6 +177,35 @@ struct Received {
     /// Hash of the body, path and query.
     digest: u128,
     unzip: Unzip,
+}
+
+impl Received {
+    fn pushed(self, json: bool, limits: &Limits) -> Result<Decoded, IngestError> {
+        let Self { body, gzip, mut unzip, .. } = self;
+        let body = if gzip { unzip.plain(&body)? } else { (&body[..]).into() };
+        let series =
+            if json { push::parse_json(&body, limits)? } else { push::parse_proto(&body, limits)? };
+        request::pushed(series, &mut unzip, now_unix_ms(), limits)
+    }
+
+    fn ingested(
+        self,
+        parameters: &Parameters,
+        content_type: &str,
+        limits: &Limits,
+    ) -> Result<Decoded, IngestError> {
+        let Self { body, gzip, mut unzip, .. } = self;
+        let body = if gzip { unzip.plain(&body)? } else { (&body[..]).into() };
+        request::ingested(parameters, content_type, &body, &mut unzip, now_unix_ms(), limits)
+    }
+}
+
+/// Decoding is work for a processor, and must not hold up the threads that serve connections.
+async fn off_thread(
+    decode: impl FnOnce() -> Result<Decoded, IngestError> + Send + 'static,
+) -> Result<Decoded, IngestError> {
+    let decoded = tokio::task::spawn_blocking(decode).await;
+    decoded.map_err(|error| IngestError::Body(error.to_string()))?
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -70,6 +70,20 @@ impl StoreError {
         !matches!(self, Self::BadSelect(_) | Self::Locked { .. } | Self::Damaged { .. })
     }
 
+    /// The same error for another push of the group that failed.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::DiskFull { path } => Self::DiskFull { path: path.clone() },
+            Self::Busy { segments } => Self::Busy { segments: *segments },
+            Self::Io { doing, path, source } => Self::Io {
+                doing,
+                path: path.clone(),
+                source: io::Error::new(source.kind(), source.to_string()),
+            },
+            other => Self::Table { table: "log", what: other.to_string() },
+        }
+    }
+
     /// Wraps an I/O error; a full disk becomes [`StoreError::DiskFull`].
     pub(super) fn io(doing: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();

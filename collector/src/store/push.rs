@@ -60,6 +60,11 @@ impl Prepared {
         let profiles = push.profiles.into_iter().map(PreparedProfile::new).collect();
         Self { digest: push.digest, profiles }
     }
+
+    /// How many rows it makes.
+    pub(super) fn samples(&self) -> usize {
+        self.profiles.iter().map(|profile| profile.sums.len()).sum()
+    }
 }
 
 impl PreparedProfile {
@@ -83,7 +88,7 @@ fn sum_by_stack(profile: &Profile, locations: &[u64]) -> Vec<Sum> {
         match sums.get_mut(place) {
             Some(sum) => sum.value = sum.value.saturating_add(sample.value),
             None => {
-                sums.push(Sum { stack, series: sample.series, sample: index, value: sample.value })
+                sums.push(Sum { stack, series: sample.series, sample: index, value: sample.value });
             }
         }
     }

@@ -24,16 +24,46 @@ pub(in crate::ingest) struct Context<'a> {
     pub(in crate::ingest) limits: &'a Limits,
 }
 
+/// What the profiles of one request hold together.
+#[derive(Default)]
+pub(in crate::ingest) struct Totals {
+    values: usize,
+    stack_entries: usize,
+}
+
+impl Totals {
+    /// Counts one value of a stack.
+    pub(in crate::ingest) fn count(
+        &mut self,
+        depth: usize,
+        limits: &Limits,
+    ) -> Result<(), IngestError> {
+        self.values += 1;
+        self.stack_entries += depth;
+        if self.values > limits.values {
+            return Err(IngestError::TooMany {
+                what: "values in one request",
+                limit: limits.values,
+            });
+        }
+        if self.stack_entries > limits.stack_entries {
+            let limit = limits.stack_entries;
+            return Err(IngestError::TooMany { what: "frames in all stacks together", limit });
+        }
+        Ok(())
+    }
+}
+
 /// One profile for each sample type that has a value other than 0.
 pub(in crate::ingest) fn profiles(
     message: &Message<'_>,
     context: &Context<'_>,
+    totals: &mut Totals,
 ) -> Result<Vec<Profile>, IngestError> {
     let mut tables = Tables::new(message, context)?;
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); message.sample_types.len()];
     let mut parts = SampleParts::default();
     let limits = context.limits;
-    let mut entries = 0;
     for (at, sample) in message.samples.iter().enumerate() {
         sample.read(&mut parts, (limits.depth, message.sample_types.len(), limits.labels))?;
         if parts.values.len() != message.sample_types.len() {
@@ -51,13 +81,9 @@ pub(in crate::ingest) fn profiles(
                 return Err(IngestError::BadValue { sample: at, value });
             }
             if value > 0 {
-                entries += stack.len();
+                totals.count(stack.len(), limits)?;
                 list.push(Sample { series, stack: stack.clone(), value });
             }
-        }
-        if entries > limits.stack_entries {
-            let limit = limits.stack_entries;
-            return Err(IngestError::TooMany { what: "frames in all stacks together", limit });
         }
     }
     tables.finish(samples)

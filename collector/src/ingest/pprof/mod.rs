@@ -6,7 +6,7 @@ mod tables;
 
 use std::borrow::Cow;
 
-pub(super) use convert::{Context, profiles};
+pub(super) use convert::{Context, Totals, profiles};
 use tables::{Function, Location, Mapping, Sample, ValueType};
 
 use super::error::IngestError;

@@ -1,41 +1,10 @@
-//! Turns prepared pushes into rows and takes them in.
+//! Turns a prepared push into rows: its samples, and the symbols that are not known yet.
 
 use rustc_hash::FxHashSet;
 
-use super::memtable::{Memtable, SampleRow};
-use super::push::{Appended, Prepared, PreparedProfile};
+use super::memtable::SampleRow;
+use super::push::PreparedProfile;
 use super::symbols::{Dictionary, FunctionRow, LocationRow, StackRow, SymbolRows, Symbols};
-
-/// What readers see.
-#[derive(Default)]
-pub(super) struct Live {
-    pub(super) symbols: Symbols,
-    pub(super) active: Memtable,
-}
-
-/// What only the writing side needs.
-#[derive(Default)]
-pub(super) struct Writer {
-    dictionary: Dictionary,
-    seen: FxHashSet<u128>,
-}
-
-impl Writer {
-    pub(super) fn append(&mut self, live: &mut Live, push: &Prepared) -> Appended {
-        if !self.seen.insert(push.digest) {
-            return Appended::Duplicate;
-        }
-        let mut rows = SymbolRows::default();
-        for profile in &push.profiles {
-            new_symbols(&self.dictionary, &live.symbols, profile, &mut rows);
-            for row in sample_rows(profile) {
-                live.active.push(row);
-            }
-        }
-        self.dictionary.take_in(&mut live.symbols, &rows);
-        Appended::Stored
-    }
-}
 
 /// The samples of a profile as rows.
 pub(super) fn sample_rows(profile: &PreparedProfile) -> impl Iterator<Item = SampleRow> {

@@ -1,0 +1,70 @@
+//! Why something was lost on its way from the kernel to the outside. The number is the index into
+//! the kernel's `DROPS` array, the label is the one that metrics carry, so the two cannot disagree.
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $name:ident = $index:literal, $label:literal;)+) => {
+        /// A reason for which samples or events are dropped. Append, never renumber.
+        #[repr(u32)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum DropReason { $($(#[$doc])* $name = $index,)+ }
+
+        impl DropReason {
+            /// Every reason, in the order of the kernel's array.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The value of the metric label `reason`.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$name => $label,)+ }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// Kernel: the ring buffer had no room for a sample.
+    SampleRingFull = 0, "sample_ring_full";
+    /// Kernel: a perf ring had no room for process events; names may be missing.
+    ProcessRingFull = 1, "process_ring_full";
+    /// Agent: the drain thread's batch found the queue to the pipeline full.
+    PipelineQueueFull = 2, "pipeline_queue_full";
+    /// Agent: a record did not decode.
+    RecordInvalid = 3, "record_invalid";
+    /// Agent: a window held more distinct stacks than it may.
+    WindowFull = 4, "window_full";
+    /// Agent: the queue to the backend was full, the oldest profile went.
+    ExportQueueFull = 5, "export_queue_full";
+    /// Agent: the backend refused a profile for good.
+    ExportRefused = 6, "export_refused";
+    /// Agent: shutdown came before the backend took a profile.
+    ExportUnsent = 7, "export_unsent";
+}
+
+impl DropReason {
+    /// Index into the kernel's array.
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DropReason;
+
+    #[test]
+    fn a_reason_s_place_in_the_list_is_its_index_in_the_kernel() {
+        for (place, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(place, reason.index() as usize, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_reasons_share_a_label() {
+        for (place, reason) in DropReason::ALL.iter().enumerate() {
+            for other in &DropReason::ALL[place + 1..] {
+                assert_ne!(reason.label(), other.label());
+            }
+        }
+    }
+}

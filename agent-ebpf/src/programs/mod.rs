@@ -1,0 +1,5 @@
+//! Kernel-side work: the only place that calls BPF helpers and touches maps.
+
+pub(crate) mod cost;
+pub(crate) mod drops;
+pub(crate) mod profile;

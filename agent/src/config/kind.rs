@@ -1,0 +1,60 @@
+//! How each kind of setting is read, shown, and asked for when it is wrong.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Secret, parse, show};
+
+/// How a setting is read and shown.
+pub(super) struct Kind<T> {
+    pub(super) parse: fn(&str) -> Option<T>,
+    pub(super) show: fn(&T) -> String,
+    /// Completes "is not …".
+    pub(super) expected: &'static str,
+    pub(super) example: &'static str,
+}
+
+pub(super) const FREQUENCY: Kind<u32> = Kind {
+    parse: parse::frequency,
+    show: ToString::to_string,
+    expected: "a whole number of samples per second from 1 to 1000",
+    example: "97",
+};
+pub(super) const URL: Kind<String> = Kind {
+    parse: parse::url,
+    show: Clone::clone,
+    expected: "an http or https address with a host and without credentials",
+    example: "http://127.0.0.1:4040",
+};
+pub(super) const ADDRESS: Kind<SocketAddr> = Kind {
+    parse: |text| text.parse().ok(),
+    show: ToString::to_string,
+    expected: "an IP address with a port",
+    example: "127.0.0.1:4041",
+};
+pub(super) const WINDOW: Kind<Duration> = Kind {
+    parse: parse::window,
+    show: show::duration,
+    expected: "a time from 1s to 10m",
+    example: "10s",
+};
+pub(super) const LOG_LEVEL: Kind<String> = Kind {
+    parse: parse::log_level,
+    show: Clone::clone,
+    expected: "error, warn, info, debug, trace or filter directives",
+    example: "info",
+};
+pub(super) const LINE: Kind<String> =
+    Kind { parse: parse::line, show: Clone::clone, expected: "one line of text", example: "web-1" };
+pub(super) const SECRET: Kind<Secret> = Kind {
+    parse: |text| parse::line(text).map(Secret::from),
+    show: ToString::to_string,
+    expected: "one line of text",
+    example: "bearer_token_file with a path",
+};
+pub(super) const BYTES: Kind<usize> = Kind {
+    parse: parse::bytes,
+    show: show::bytes,
+    expected: "a size of at least 1MiB",
+    example: "32MiB",
+};

@@ -1,0 +1,5 @@
+//! Encoded windows out of the process, over bounded queues. Nothing here blocks the stages before it:
+//! what cannot be kept is dropped under a reason.
+#![forbid(unsafe_code)]
+
+pub mod push;

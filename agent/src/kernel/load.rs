@@ -1,0 +1,188 @@
+//! Loading the programs and the handles on what they share with us.
+
+use std::{borrow::Borrow, io, os::fd::AsFd as _};
+
+use aya::{
+    Ebpf, EbpfError, EbpfLoader, include_bytes_aligned,
+    maps::{Map, MapData, PerCpuArray, RingBuf},
+    programs::{PerfEvent, ProgramError},
+};
+use sonde_ebpf::{DropReason, settings::WAKE_BYTES};
+
+use super::{Sampler, cpus, process_events::ProcessEvents};
+
+/// Bytes of sample ring per CPU. At 97 samples a second of at most 2 KiB each, that is two seconds'
+/// worth in the worst case, for a drain thread that comes ten times a second.
+const RING_BYTES_PER_CPU: usize = 1 << 18;
+
+/// The compiled programs, put there by the build script.
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sonde-ebpf.bpf.o"));
+
+/// Why capturing can't begin here.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// The kernel refused the programs or their maps.
+    #[error("the kernel refused the BPF programs: {}", chain(.0))]
+    Load(#[from] EbpfError),
+    /// The kernel refused one program.
+    #[error("the kernel refused the program {name}: {}", chain(.error))]
+    Program {
+        /// Name of the program.
+        name: &'static str,
+        /// What the kernel said.
+        error: ProgramError,
+    },
+    /// The kernel refused a perf event.
+    #[error("the kernel refused {what}: {error}")]
+    PerfEvent {
+        /// What the event is for.
+        what: &'static str,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// The object lacks something this agent was built with.
+    #[error("the BPF object has no {0}: agent and programs were not built together")]
+    Missing(&'static str),
+}
+
+impl KernelError {
+    /// Whether the rights of this process are what is missing.
+    #[must_use]
+    pub fn is_permission(&self) -> bool {
+        let mut source: Option<&(dyn std::error::Error + 'static)> = match self {
+            Self::Load(error) => Some(error),
+            Self::Program { error, .. } => Some(error),
+            Self::PerfEvent { error, .. } => Some(error),
+            Self::Missing(_) => None,
+        };
+        while let Some(error) = source {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES));
+            }
+            source = error.source();
+        }
+        false
+    }
+}
+
+/// An error with the errors under it, which aya leaves to the caller to print.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// How to load.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadSettings {
+    /// Let the programs write debug messages, which end up in the agent's log.
+    pub debug_messages: bool,
+}
+
+/// The loaded programs. They are detached when this and what was taken from it are dropped.
+pub struct Programs {
+    ebpf: Ebpf,
+    cpus: Vec<u32>,
+}
+
+impl Programs {
+    /// Loads everything; nothing runs yet.
+    ///
+    /// # Errors
+    /// If the kernel, or the rights of this process, do not allow it.
+    pub fn load(settings: LoadSettings) -> Result<Self, KernelError> {
+        lift_memlock_limit();
+        let cpus = cpus::online()
+            .map_err(|error| KernelError::PerfEvent { what: "a look at the CPUs", error })?;
+        let ring_bytes = (cpus.len() * RING_BYTES_PER_CPU).next_power_of_two();
+        let ring_bytes = u32::try_from(ring_bytes).unwrap_or(1 << 31);
+        let wake_bytes = u64::from(ring_bytes / 4);
+        let log_level: u8 = if settings.debug_messages { aya_log::Level::Debug as u8 } else { 0 };
+        let ebpf = EbpfLoader::new()
+            .override_global(WAKE_BYTES, &wake_bytes, true)
+            .override_global(aya_log::LEVEL, &log_level, false)
+            .map_max_entries("SAMPLES", ring_bytes)
+            .load(OBJECT)?;
+        Ok(Self { ebpf, cpus })
+    }
+
+    /// Starts sampling every CPU at `frequency` ticks a second.
+    ///
+    /// # Errors
+    /// If the kernel refuses the program or its events.
+    pub fn start_sampler(&mut self, frequency: u32) -> Result<Sampler, KernelError> {
+        const NAME: &str = "cpu_sample";
+        let program = self.ebpf.program_mut(NAME).ok_or(KernelError::Missing(NAME))?;
+        let refused = |error| KernelError::Program { name: NAME, error };
+        let program: &mut PerfEvent = program.try_into().map_err(refused)?;
+        program.load().map_err(refused)?;
+        let fd = program.fd().map_err(refused)?;
+        Sampler::start(fd.as_fd(), &self.cpus, frequency)
+            .map_err(|error| KernelError::PerfEvent { what: "the sampling clock", error })
+    }
+
+    /// The ring that samples arrive in. Can be taken once.
+    pub(super) fn take_samples(&mut self) -> Result<RingBuf<MapData>, KernelError> {
+        let missing = KernelError::Missing("SAMPLES");
+        let map = self.ebpf.take_map("SAMPLES").ok_or(missing)?;
+        map.try_into().map_err(|_| KernelError::Missing("SAMPLES ring buffer"))
+    }
+
+    /// The programs' log, if they may write one.
+    pub(super) fn take_log(&mut self) -> Option<aya_log::EbpfLogger<&'static dyn log::Log>> {
+        aya_log::EbpfLogger::init(&mut self.ebpf).ok()
+    }
+
+    /// Opens the kernel's records of processes.
+    pub(super) fn open_process_events(&self) -> Result<ProcessEvents, KernelError> {
+        ProcessEvents::open(&self.cpus)
+            .map_err(|error| KernelError::PerfEvent { what: "its records of processes", error })
+    }
+
+    /// What the programs dropped since they were loaded, by reason.
+    #[must_use]
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.per_cpu_sum("DROPS", reason.index())
+    }
+
+    /// CPU time the programs took since they were loaded, in nanoseconds.
+    #[must_use]
+    pub fn cost_ns(&self) -> u64 {
+        self.per_cpu_sum("COST_NS", 0)
+    }
+
+    /// CPUs that are sampled.
+    #[must_use]
+    pub fn cpus(&self) -> usize {
+        self.cpus.len()
+    }
+
+    fn per_cpu_sum(&self, name: &str, index: u32) -> u64 {
+        self.ebpf.map(name).and_then(|map| sum(map, index)).unwrap_or(0)
+    }
+}
+
+fn sum(map: &Map, index: u32) -> Option<u64> {
+    let array: PerCpuArray<&MapData, u64> = map.try_into().ok()?;
+    let values = array.get(&index, 0).ok()?;
+    Some(Borrow::<[u64]>::borrow(&*values).iter().sum())
+}
+
+/// Kernels before 5.11 charge maps to the memlock limit. Where it can't be raised (no
+/// `CAP_SYS_RESOURCE`) loading is tried all the same: newer kernels don't ask.
+fn lift_memlock_limit() {
+    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the kernel only reads the struct.
+    let status = unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
+    if status != 0 {
+        tracing::debug!(error = %io::Error::last_os_error(), "memlock limit stays as it is");
+    }
+}

@@ -1,0 +1,17 @@
+//! What the agent asks of the kernel: loading and attaching programs, opening perf events, reading
+//! their rings. Bytes go out of here undecoded.
+
+mod clock;
+mod cpus;
+mod drain;
+mod load;
+mod perf_event;
+mod probe;
+mod process_events;
+mod sampler;
+
+pub use clock::{boot_ns, unix_ns};
+pub use drain::{Batch, Drain, DrainHealth};
+pub use load::{KernelError, LoadSettings, Programs};
+pub use probe::{Feature, Need, probe};
+pub use sampler::Sampler;

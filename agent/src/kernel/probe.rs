@@ -1,0 +1,161 @@
+//! What this kernel and these rights allow, found out by trying, with the reason for each no.
+
+use std::{fs, io};
+
+use aya::{
+    maps::MapType,
+    programs::ProgramType,
+    sys::{is_map_supported, is_program_supported},
+};
+
+use super::{cpus, process_events::ProcessEvents, sampler};
+
+/// One thing the agent would like to use.
+#[derive(Clone, Debug)]
+pub struct Feature {
+    /// What it is.
+    pub name: &'static str,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// Whether the agent can do without.
+    pub need: Need,
+    /// What was found, or why it can't be used and what would help.
+    pub state: Result<String, String>,
+}
+
+/// Whether the agent can do without a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing is left to do without it.
+    Required,
+    /// Something is missing without it; the agent says what.
+    Optional,
+}
+
+/// Tries every feature. Nothing stays attached or open.
+#[must_use]
+pub fn probe() -> Vec<Feature> {
+    let feature = |name, purpose, need, state| Feature { name, purpose, need, state };
+    use Need::{Optional, Required};
+    vec![
+        feature("rights", "load programs, see every process", Required, rights()),
+        feature("BPF perf event programs", "sample stacks", Required, programs()),
+        feature("BPF ring buffer", "bring samples out", Required, ring_buffer()),
+        feature("perf event cpu-clock", "sampling clock", Required, sampling_clock()),
+        feature("perf records of processes", "name short-lived processes", Required, processes()),
+        feature("host PID namespace", "find processes in /proc", Required, pid_namespace()),
+        feature("/proc/kallsyms", "name kernel functions", Optional, kernel_symbols()),
+        feature("BTF", "programs that read kernel structures", Optional, btf()),
+        feature("cgroup v2", "container of short-lived processes", Optional, cgroups()),
+    ]
+}
+
+/// Capabilities that sampling needs, with their bit numbers: `include/uapi/linux/capability.h`.
+const CAP_SYS_ADMIN: u32 = 21;
+const WANTED: [(u32, &str); 4] =
+    [(38, "CAP_PERFMON"), (39, "CAP_BPF"), (19, "CAP_SYS_PTRACE"), (2, "CAP_DAC_READ_SEARCH")];
+
+fn rights() -> Result<String, String> {
+    let status = read("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = line
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .ok_or("/proc/self/status tells no effective capabilities")?;
+    let has = |bit: u32| effective & (1 << bit) != 0;
+    if has(CAP_SYS_ADMIN) {
+        return Ok("CAP_SYS_ADMIN".into());
+    }
+    let missing: Vec<&str> =
+        WANTED.iter().filter(|(bit, _)| !has(*bit)).map(|(_, name)| *name).collect();
+    if missing.is_empty() {
+        return Ok("CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH".into());
+    }
+    Err(format!("missing {}: run as root, or give them to the binary or unit", missing.join(", ")))
+}
+
+fn programs() -> Result<String, String> {
+    supported(
+        is_program_supported(ProgramType::PerfEvent).map_err(|error| error.to_string()),
+        "4.9",
+    )
+}
+
+fn ring_buffer() -> Result<String, String> {
+    supported(is_map_supported(MapType::RingBuf).map_err(|error| error.to_string()), "5.8")
+}
+
+fn supported(answer: Result<bool, String>, since: &str) -> Result<String, String> {
+    match answer {
+        Ok(true) => Ok(format!("Linux {}", kernel_release())),
+        Ok(false) => Err(format!("not in Linux {}: it came with {since}", kernel_release())),
+        Err(error) => Err(error),
+    }
+}
+
+fn sampling_clock() -> Result<String, String> {
+    let cpus = cpus::online().map_err(|error| error.to_string())?;
+    sampler::try_open(&cpus).map_err(|error| refused(&error))?;
+    Ok(format!("{} CPUs", cpus.len()))
+}
+
+fn processes() -> Result<String, String> {
+    let cpus = cpus::online().map_err(|error| error.to_string())?;
+    ProcessEvents::open(&cpus).map_err(|error| refused(&error))?;
+    Ok("exec, fork, exit, mappings".into())
+}
+
+/// The initial PID namespace's inode is fixed: `PROC_PID_INIT_INO` in `include/linux/proc_ns.h`.
+const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+fn pid_namespace() -> Result<String, String> {
+    let namespace = fs::read_link("/proc/self/ns/pid").map_err(|error| refused(&error))?;
+    if namespace.as_os_str() == INITIAL_PID_NAMESPACE {
+        return Ok("yes".into());
+    }
+    Err("in a container's PID namespace: start the container with hostPID (--pid=host)".into())
+}
+
+fn kernel_symbols() -> Result<String, String> {
+    let symbols = fs::File::open("/proc/kallsyms").map_err(|error| refused(&error))?;
+    let mut first = String::new();
+    io::BufRead::read_line(&mut io::BufReader::new(symbols), &mut first)
+        .map_err(|error| refused(&error))?;
+    if first.starts_with("0000000000000000") {
+        return Err(
+            "addresses are hidden: needs CAP_SYSLOG and kernel.kptr_restrict below 2".into()
+        );
+    }
+    Ok("readable".into())
+}
+
+fn btf() -> Result<String, String> {
+    let path = "/sys/kernel/btf/vmlinux";
+    fs::metadata(path).map(|_| path.into()).map_err(|error| {
+        format!("{path}: {error}: the kernel was built without CONFIG_DEBUG_INFO_BTF")
+    })
+}
+
+fn cgroups() -> Result<String, String> {
+    let own = read("/proc/self/cgroup")?;
+    if own.lines().any(|line| line.starts_with("0::")) && !own.lines().any(|l| l.contains(":cpu")) {
+        return Ok("unified".into());
+    }
+    Err("the host uses cgroup v1: containers are found through /proc while a process lives".into())
+}
+
+fn kernel_release() -> String {
+    read("/proc/sys/kernel/osrelease").map_or_else(|_| "?".into(), |text| text.trim().into())
+}
+
+fn read(path: &str) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
+}
+
+fn refused(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => {
+            format!("{error}: needs CAP_PERFMON, or kernel.perf_event_paranoid below 1")
+        }
+        _ => error.to_string(),
+    }
+}

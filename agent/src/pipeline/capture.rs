@@ -1,0 +1,250 @@
+//! The capture thread: whose is a sample, where in which file are its addresses, and how often was
+//! that seen in this window. Names come later, on another thread.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, TrySendError},
+    },
+};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use sonde_ebpf::DropReason;
+
+use super::{
+    CaptureSettings, Counters, Targets,
+    naming::{Job, RawCosts},
+    perf_maps,
+};
+use crate::{
+    aggregate::StackCounter,
+    kernel::{Batch, DrainHealth, Programs, boot_ns},
+    process::{Attribution, Cgroups, CodeAddress, FileIndex, ProcessTable},
+    record::{ProcessEvent, ProcessEventKind, Sample},
+};
+
+/// Files that the naming thread had to close and needs again.
+pub(super) type Reopen = Arc<Mutex<Vec<FileIndex>>>;
+
+/// The state of the thread.
+pub(super) struct Capture {
+    programs: Programs,
+    drain: DrainHealth,
+    counters: Counters,
+    table: ProcessTable,
+    targets: Targets,
+    counter: StackCounter,
+    window_ns: Option<u64>,
+    jobs: SyncSender<Job>,
+    reopen: Reopen,
+    /// Files that were handed over, and how many processes they could not be opened through.
+    files: FxHashMap<FileIndex, Handover>,
+    /// Programs (by serial) whose perf map was looked for.
+    perf_maps: FxHashSet<u64>,
+    seen: KernelCounts,
+    frames: Vec<CodeAddress>,
+}
+
+#[derive(Clone, Copy)]
+enum Handover {
+    Done,
+    Failed { attempts: u32 },
+}
+
+/// What the kernel side and the drain thread had counted when the last window was closed.
+#[derive(Clone, Copy, Default)]
+struct KernelCounts {
+    ring_full: u64,
+    queue_full: u64,
+    cost_ns: u64,
+}
+
+/// A file that this many processes did not give access to is gone for good.
+const MAX_ATTEMPTS: u32 = 8;
+
+impl Capture {
+    pub(super) fn new(
+        settings: CaptureSettings,
+        programs: Programs,
+        drain: DrainHealth,
+        counters: Counters,
+        jobs: SyncSender<Job>,
+        reopen: Reopen,
+    ) -> Self {
+        let cgroups = Cgroups::new(PathBuf::from("/sys/fs/cgroup"));
+        let window_ns =
+            settings.window.map(|window| u64::try_from(window.as_nanos()).unwrap_or(u64::MAX));
+        Self {
+            programs,
+            drain,
+            counters,
+            table: ProcessTable::new(PathBuf::from("/proc"), cgroups),
+            targets: settings.targets,
+            counter: StackCounter::new(boot_ns()),
+            window_ns,
+            jobs,
+            reopen,
+            files: FxHashMap::default(),
+            perf_maps: FxHashSet::default(),
+            seen: KernelCounts::default(),
+            frames: Vec::new(),
+        }
+    }
+
+    /// Works until the drain thread has ended, then closes the last window.
+    pub(super) fn run(mut self, batches: &Receiver<Batch>) {
+        for batch in batches {
+            self.counters.health.drained();
+            self.batch(&batch);
+        }
+        self.close_window(boot_ns());
+    }
+
+    /// Everything in its order: what happened to a process before its sample is known with it.
+    fn batch(&mut self, batch: &Batch) {
+        self.counters.metrics.samples_received.inc_by(batch.samples.len() as u64);
+        self.counters.lost(DropReason::RecordInvalid, batch.invalid);
+        let mut events = batch.process_events.iter().peekable();
+        for sample in &batch.samples {
+            while let Some(event) = events.next_if(|event| event.boot_ns <= sample.boot_ns) {
+                self.process_event(event);
+            }
+            self.close_windows_before(sample.boot_ns);
+            self.sample(sample);
+        }
+        for event in events {
+            self.process_event(event);
+        }
+        self.close_windows_before(batch.drained_boot_ns);
+        self.reopen_files();
+    }
+
+    fn process_event(&mut self, event: &ProcessEvent) {
+        if let ProcessEventKind::Lost { events } = event.kind {
+            self.counters.lost(DropReason::ProcessRingFull, events);
+        }
+        self.targets.follow(event);
+        self.table.apply(event);
+    }
+
+    fn sample(&mut self, sample: &Sample) {
+        if !self.targets.include(sample.pid) {
+            return;
+        }
+        let attribution = self.table.attribute(sample);
+        let mut frames = std::mem::take(&mut self.frames);
+        frames.clear();
+        self.table.locate(sample, &mut frames);
+        let new =
+            self.counter.add(sample.pid, &attribution, sample.comm, sample.stack_end, &frames);
+        if new {
+            self.prepare(sample, &attribution, &frames);
+        }
+        self.frames = frames;
+    }
+
+    /// Gets hold of what naming will need while the process is still there.
+    fn prepare(&mut self, sample: &Sample, attribution: &Attribution, frames: &[CodeAddress]) {
+        let user = &frames[sample.kernel_stack.len()..];
+        for (frame, address) in user.iter().zip(&sample.user_stack) {
+            match frame {
+                CodeAddress::File(file, _) => self.hand_over(sample.pid, *file, *address),
+                CodeAddress::Jit(_) => self.hand_over_perf_map(sample.pid, attribution.serial),
+                _ => {}
+            }
+        }
+        let warm = Job::Warm(frames.into());
+        // Only a head start: a thread that is busy will come to it at the window's end.
+        if let Err(TrySendError::Disconnected(_)) = self.jobs.try_send(warm) {
+            tracing::error!("the naming thread is gone");
+        }
+    }
+
+    fn hand_over(&mut self, pid: u32, file: FileIndex, address: u64) {
+        let attempts = match self.files.get(&file) {
+            Some(Handover::Done) => return,
+            Some(Handover::Failed { attempts }) if *attempts >= MAX_ATTEMPTS => return,
+            Some(Handover::Failed { attempts }) => *attempts,
+            None => 0,
+        };
+        let path = Arc::clone(&self.table.files().get(file).path);
+        let state = match self.table.open(pid, file, address) {
+            Ok(opened) => {
+                self.send(Job::File { index: file, path, file: opened });
+                Handover::Done
+            }
+            Err(error) => {
+                tracing::debug!(%error, %path, pid, "a mapped file can't be opened");
+                self.send(Job::FileGone { index: file, path });
+                Handover::Failed { attempts: attempts + 1 }
+            }
+        };
+        self.files.insert(file, state);
+    }
+
+    fn hand_over_perf_map(&mut self, pid: u32, serial: u64) {
+        if !self.perf_maps.insert(serial) {
+            return;
+        }
+        if let Some(file) = perf_maps::open(Path::new("/proc"), pid) {
+            self.send(Job::PerfMap { serial, file });
+        }
+    }
+
+    fn reopen_files(&mut self) {
+        let again =
+            std::mem::take(&mut *self.reopen.lock().unwrap_or_else(PoisonError::into_inner));
+        for file in again {
+            self.files.remove(&file);
+        }
+    }
+
+    fn close_windows_before(&mut self, boot_ns: u64) {
+        let Some(window_ns) = self.window_ns else { return };
+        let start = self.counter.start_boot_ns();
+        let elapsed = boot_ns.saturating_sub(start);
+        if elapsed >= window_ns {
+            // A machine that slept closes one long window, not many empty ones.
+            self.close_window(start + elapsed / window_ns * window_ns);
+        }
+    }
+
+    fn close_window(&mut self, end_boot_ns: u64) {
+        let mut window = self.counter.close(end_boot_ns);
+        for process in &mut window.processes {
+            let (pid, serial) = (process.pid, process.attribution.serial);
+            let born = self.table.born(pid, serial);
+            process.lasting = self.table.is_alive(pid, serial)
+                || born.is_some_and(|born| born < window.start_boot_ns);
+        }
+        self.counters.lost(DropReason::WindowFull, window.overflowed);
+        let costs = self.count_kernel_side();
+        self.counters.metrics.windows_closed.inc();
+        self.table.expire(end_boot_ns);
+        // A map that was not there may be by the next window.
+        self.perf_maps.clear();
+        let known = i64::try_from(self.table.len()).unwrap_or(i64::MAX);
+        self.counters.metrics.processes.set(known);
+        self.send(Job::Window { window, costs });
+    }
+
+    fn count_kernel_side(&mut self) -> RawCosts {
+        let now = KernelCounts {
+            ring_full: self.programs.dropped(DropReason::SampleRingFull),
+            queue_full: self.drain.samples_dropped(),
+            cost_ns: self.programs.cost_ns(),
+        };
+        let before = std::mem::replace(&mut self.seen, now);
+        self.counters.lost(DropReason::SampleRingFull, now.ring_full - before.ring_full);
+        self.counters.lost(DropReason::PipelineQueueFull, now.queue_full - before.queue_full);
+        RawCosts { bpf_cpu_ns: now.cost_ns - before.cost_ns }
+    }
+
+    /// Waits for room if there is none: the drain thread then drops batches, and counts them.
+    fn send(&self, job: Job) {
+        if self.jobs.send(job).is_err() {
+            tracing::error!("the naming thread is gone");
+        }
+    }
+}

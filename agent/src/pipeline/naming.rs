@@ -1,0 +1,321 @@
+//! The naming thread: closed windows of addresses to windows of names.
+
+use std::{
+    fs::File,
+    sync::{
+        Arc, PoisonError,
+        mpsc::{Receiver, SyncSender},
+    },
+};
+
+use rustc_hash::FxHashMap;
+
+use super::{CaptureSettings, Counters, capture::Reopen, kernel_names::KernelNames};
+use crate::{
+    aggregate::{
+        Binary, Location, ProfileWindow, RawProcess, RawWindow, ServiceProfile, StackCount, Trust,
+        TrustCount, TrustTally,
+    },
+    kernel::unix_ns,
+    process::{CodeAddress, FileIndex, Identity},
+    symbol::{
+        FileId, FileOffset, Settings, Svma, Symbol, Symbolizer, UnknownReason, perf_map::PerfMap,
+        vdso,
+    },
+    telemetry::{FrameLabels, OwnUsage, StackEndLabels},
+};
+
+/// What the capture thread asks for.
+pub(super) enum Job {
+    /// A file that windows to come will name addresses of.
+    File { index: FileIndex, path: Arc<str>, file: File },
+    /// A file that can't be had.
+    FileGone { index: FileIndex, path: Arc<str> },
+    /// The perf map of a program.
+    PerfMap { serial: u64, file: File },
+    /// Addresses of a window to come, to be named while there is time.
+    Warm(Box<[CodeAddress]>),
+    /// A closed window.
+    Window { window: RawWindow, costs: RawCosts },
+}
+
+/// What the kernel side cost in a window.
+#[derive(Clone, Copy)]
+pub(super) struct RawCosts {
+    pub(super) bpf_cpu_ns: u64,
+}
+
+/// The state of the thread.
+pub(super) struct Naming {
+    counters: Counters,
+    host: Arc<str>,
+    period_ns: u64,
+    windows: SyncSender<ProfileWindow>,
+    reopen: Reopen,
+    symbolizer: Symbolizer,
+    kernel: KernelNames,
+    vdso: Option<Option<FileId>>,
+    files: FxHashMap<FileIndex, NamedFile>,
+    perf_maps: FxHashMap<u64, (File, PerfMap)>,
+    binaries: FxHashMap<Arc<str>, Arc<Binary>>,
+    /// This window's locations: an address is named once. Code made at run time also needs to know
+    /// by whom.
+    locations: FxHashMap<(CodeAddress, u64), Arc<Location>>,
+    cpu_ns: u64,
+}
+
+struct NamedFile {
+    binary: Arc<Binary>,
+    /// `None` where the file could not be opened.
+    id: Option<FileId>,
+}
+
+impl Naming {
+    pub(super) fn new(
+        settings: &CaptureSettings,
+        counters: Counters,
+        windows: SyncSender<ProfileWindow>,
+    ) -> Self {
+        Self {
+            counters,
+            host: settings.host.as_str().into(),
+            period_ns: 1_000_000_000 / u64::from(settings.frequency),
+            windows,
+            reopen: Reopen::default(),
+            symbolizer: Symbolizer::new(Settings::default()),
+            kernel: KernelNames::default(),
+            vdso: None,
+            files: FxHashMap::default(),
+            perf_maps: FxHashMap::default(),
+            binaries: FxHashMap::default(),
+            locations: FxHashMap::default(),
+            cpu_ns: own_cpu_ns(),
+        }
+    }
+
+    /// Where this thread says which files it needs again.
+    pub(super) fn reopen(&self) -> Reopen {
+        Arc::clone(&self.reopen)
+    }
+
+    /// Works until the capture thread has ended.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        for job in jobs {
+            match job {
+                Job::File { index, path, file } => self.file(index, path, file),
+                Job::FileGone { index, path } => self.file_gone(index, path),
+                Job::PerfMap { serial, file } => {
+                    self.perf_maps.entry(serial).or_insert_with(|| (file, PerfMap::default()));
+                }
+                Job::Warm(frames) => self.warm(&frames),
+                Job::Window { window, costs } => {
+                    let named = self.window(&window, costs);
+                    if self.windows.send(named).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn file(&mut self, index: FileIndex, path: Arc<str>, file: File) {
+        let id = self.symbolizer.register(Arc::clone(&path), file);
+        let build_id = self.symbolizer.build_id(id);
+        let binary = Arc::new(Binary { path, build_id });
+        self.files.insert(index, NamedFile { binary, id: Some(id) });
+    }
+
+    fn file_gone(&mut self, index: FileIndex, path: Arc<str>) {
+        let binary = Arc::new(Binary { path, build_id: Arc::default() });
+        self.files.entry(index).or_insert(NamedFile { binary, id: None });
+    }
+
+    /// Names what a name can be found for at once and for good: run-time code has none yet.
+    fn warm(&mut self, frames: &[CodeAddress]) {
+        for frame in frames {
+            if !matches!(frame, CodeAddress::Jit(_)) {
+                self.location(*frame, 0);
+            }
+        }
+    }
+
+    fn window(&mut self, window: &RawWindow, costs: RawCosts) -> ProfileWindow {
+        self.update_perf_maps(window);
+        let mut services: Vec<ServiceProfile> = Vec::new();
+        let mut by_identity: FxHashMap<&Identity, usize> = FxHashMap::default();
+        let mut tally = TrustTally::default();
+        for stack in &window.stacks {
+            let process = &window.processes[stack.process as usize];
+            let identity = &*process.attribution.identity;
+            let place = *by_identity.entry(identity).or_insert_with(|| {
+                services.push(ServiceProfile { labels: self.labels(identity), stacks: Vec::new() });
+                services.len() - 1
+            });
+            let frames: Vec<_> = window
+                .frames(stack)
+                .iter()
+                .map(|frame| self.location(*frame, process.attribution.serial))
+                .collect();
+            tally.add(&identity.service, stack.end, &frames, stack.count);
+            services[place].stacks.push(StackCount {
+                frames,
+                pid: process.lasting.then_some(process.pid),
+                thread: thread_name(&stack.comm),
+                count: stack.count,
+            });
+        }
+        let trust = self.trust(tally, costs);
+        self.end_window(window);
+        ProfileWindow {
+            start_unix_ns: unix_ns(window.start_boot_ns),
+            duration_ns: window.end_boot_ns - window.start_boot_ns,
+            period_ns: self.period_ns,
+            services,
+            trust,
+        }
+    }
+
+    /// Runtimes go on writing their maps: what was read before is not all.
+    fn update_perf_maps(&mut self, window: &RawWindow) {
+        let sampled = |serial: &u64| {
+            let of = |process: &RawProcess| process.attribution.serial == *serial;
+            window.processes.iter().any(of)
+        };
+        for (serial, (file, map)) in &mut self.perf_maps {
+            if sampled(serial)
+                && let Err(error) = map.update(file)
+            {
+                tracing::debug!(%error, "a perf map can't be read");
+            }
+        }
+    }
+
+    fn labels(&self, identity: &Identity) -> Vec<(Arc<str>, Arc<str>)> {
+        let mut labels = Vec::with_capacity(3);
+        if let Some(id) = &identity.container_id {
+            labels.push(("container_id".into(), Arc::clone(id)));
+        }
+        labels.push(("host".into(), Arc::clone(&self.host)));
+        labels.push(("service_name".into(), Arc::clone(&identity.service)));
+        labels
+    }
+
+    fn trust(&mut self, tally: TrustTally, costs: RawCosts) -> Trust {
+        let mut trust = tally.finish();
+        let lost = self.counters.take_lost().into_iter().map(|(reason, count)| TrustCount {
+            reason: reason.label(),
+            service: Arc::default(),
+            count,
+        });
+        trust.lost = lost.collect();
+        let cpu_ns = own_cpu_ns();
+        trust.agent_cpu_ns = cpu_ns.saturating_sub(self.cpu_ns);
+        trust.bpf_cpu_ns = costs.bpf_cpu_ns;
+        self.cpu_ns = cpu_ns;
+        for stack in &trust.stacks {
+            let labels = StackEndLabels { end: stack.reason };
+            self.counters.metrics.stacks.get_or_create(&labels).inc_by(stack.count);
+        }
+        for frame in &trust.frames {
+            let labels = FrameLabels { result: frame.reason };
+            self.counters.metrics.frames.get_or_create(&labels).inc_by(frame.count);
+        }
+        trust
+    }
+
+    /// Lets go of what was only good for this window.
+    fn end_window(&mut self, window: &RawWindow) {
+        self.locations.clear();
+        self.symbolizer.end_window();
+        let lasting: Vec<u64> = window
+            .processes
+            .iter()
+            .filter(|process| process.lasting)
+            .map(|process| process.attribution.serial)
+            .collect();
+        self.perf_maps.retain(|serial, _| lasting.contains(serial));
+        let again = self.files.iter().filter_map(|(index, file)| {
+            file.id.is_some_and(|id| self.symbolizer.needs_file(id)).then_some(*index)
+        });
+        let mut reopen = self.reopen.lock().unwrap_or_else(PoisonError::into_inner);
+        reopen.clear();
+        reopen.extend(again);
+    }
+
+    fn location(&mut self, address: CodeAddress, serial: u64) -> Arc<Location> {
+        let whose = if matches!(address, CodeAddress::Jit(_)) { serial } else { 0 };
+        if let Some(known) = self.locations.get(&(address, whose)) {
+            return Arc::clone(known);
+        }
+        let location = Arc::new(self.name(address, serial));
+        self.locations.insert((address, whose), Arc::clone(&location));
+        location
+    }
+
+    fn name(&mut self, address: CodeAddress, serial: u64) -> Location {
+        match address {
+            CodeAddress::Kernel(address) => {
+                let named = self.kernel.name(address);
+                let binary = Some(self.pseudo_binary(&named.binary));
+                Location { binary, address: Svma(address.0), symbol: named.symbol }
+            }
+            CodeAddress::File(index, offset) => self.in_file(index, offset),
+            CodeAddress::Vdso(offset) => self.in_vdso(offset),
+            CodeAddress::Jit(address) => {
+                let binary = Some(self.pseudo_binary("[jit]"));
+                let without = Symbol::Unknown(UnknownReason::JitWithoutPerfMap);
+                let map = self.perf_maps.get(&serial);
+                let symbol = map.map_or(without, |(_, map)| map.symbolize(address));
+                Location { binary, address: Svma(address), symbol }
+            }
+            CodeAddress::Unmapped(address) => nowhere(address, UnknownReason::NoMapping),
+            CodeAddress::Gone(address) => nowhere(address, UnknownReason::ProcessGone),
+        }
+    }
+
+    fn in_file(&mut self, index: FileIndex, offset: FileOffset) -> Location {
+        let Some(NamedFile { binary, id }) = self.files.get(&index) else {
+            return nowhere(offset.0, UnknownReason::FileGone);
+        };
+        let binary = Some(Arc::clone(binary));
+        let gone = (Svma(offset.0), Symbol::Unknown(UnknownReason::FileGone));
+        let (address, symbol) = id.map_or(gone, |id| self.symbolizer.symbolize(id, offset));
+        Location { binary, address, symbol }
+    }
+
+    fn in_vdso(&mut self, offset: FileOffset) -> Location {
+        let binary = Some(self.pseudo_binary("[vdso]"));
+        let symbolizer = &mut self.symbolizer;
+        let id = *self.vdso.get_or_insert_with(|| {
+            let image = vdso::read_own();
+            let image = image.inspect_err(|error| tracing::debug!(%error, "no vDSO")).ok()?;
+            Some(symbolizer.register_image("[vdso]".into(), image))
+        });
+        let unknown = (Svma(offset.0), Symbol::Unknown(UnknownReason::NotReadable));
+        let (address, symbol) = id.map_or(unknown, |id| symbolizer.symbolize(id, offset));
+        Location { binary, address, symbol }
+    }
+
+    fn pseudo_binary(&mut self, name: &str) -> Arc<Binary> {
+        if let Some(binary) = self.binaries.get(name) {
+            return Arc::clone(binary);
+        }
+        let path: Arc<str> = name.into();
+        let binary = Arc::new(Binary { path: Arc::clone(&path), build_id: Arc::default() });
+        self.binaries.insert(path, Arc::clone(&binary));
+        binary
+    }
+}
+
+fn nowhere(address: u64, reason: UnknownReason) -> Location {
+    Location { binary: None, address: Svma(address), symbol: Symbol::Unknown(reason) }
+}
+
+fn thread_name(comm: &[u8]) -> Arc<str> {
+    let end = comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len());
+    String::from_utf8_lossy(&comm[..end]).into()
+}
+
+fn own_cpu_ns() -> u64 {
+    OwnUsage::read().map_or(0, |usage| usage.cpu_ns)
+}

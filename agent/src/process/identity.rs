@@ -1,0 +1,126 @@
+//! What a process is called in what leaves this host: service and container.
+
+use std::{fs::File, io::Read as _, path::Path, sync::Arc};
+
+use super::cgroup::CgroupPath;
+
+/// Names of a process that belong on its profiles.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// `service.name` by the OpenTelemetry convention.
+    pub service: Arc<str>,
+    /// Id of its container.
+    pub container_id: Option<Arc<str>>,
+}
+
+/// What is known when a process is to be named; each may be missing.
+#[derive(Debug, Default)]
+pub(super) struct Evidence<'a> {
+    /// Its environment as `/proc/PID/environ` gives it.
+    pub(super) environment: Option<&'a [u8]>,
+    /// Its cgroup.
+    pub(super) cgroup: Option<&'a CgroupPath>,
+    /// Path of its program.
+    pub(super) executable: Option<&'a str>,
+    /// Name of its main thread.
+    pub(super) comm: &'a str,
+}
+
+/// Longest name taken from another process.
+const MAX_NAME: usize = 128;
+
+impl Identity {
+    /// What kernel threads are called.
+    pub(super) fn kernel() -> Self {
+        Self { service: "kernel".into(), container_id: None }
+    }
+
+    /// The service is named by the first that says anything of: `OTEL_SERVICE_NAME`, `service.name`
+    /// in `OTEL_RESOURCE_ATTRIBUTES`, the systemd unit, the executable, the thread.
+    pub(super) fn from_evidence(evidence: &Evidence<'_>) -> Self {
+        let configured = evidence.environment.and_then(service_in_environment);
+        let unit = || evidence.cgroup.and_then(CgroupPath::unit).and_then(clean);
+        let executable = || evidence.executable.and_then(base_name).and_then(clean);
+        let comm = || clean(evidence.comm);
+        let service = configured.or_else(unit).or_else(executable).or_else(comm);
+        Self {
+            service: service.unwrap_or_else(|| "unknown".into()).into(),
+            container_id: evidence.cgroup.and_then(CgroupPath::container_id).map(Arc::from),
+        }
+    }
+}
+
+/// Reads at most so much of a process's environment: variables behind it are not looked at.
+const MAX_ENVIRONMENT: u64 = 256 << 10;
+
+/// The environment a process was started with.
+pub(super) fn read_environment(proc_root: &Path, pid: u32) -> Option<Vec<u8>> {
+    let file = File::open(proc_root.join(pid.to_string()).join("environ")).ok()?;
+    let mut bytes = Vec::new();
+    file.take(MAX_ENVIRONMENT).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn service_in_environment(environment: &[u8]) -> Option<String> {
+    let variable = |name: &str| {
+        let value = environment
+            .split(|byte| *byte == 0)
+            .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        str::from_utf8(value).ok()
+    };
+    variable("OTEL_SERVICE_NAME").and_then(clean).or_else(|| {
+        let attributes = variable("OTEL_RESOURCE_ATTRIBUTES")?;
+        attributes.split(',').find_map(|pair| clean(pair.trim().strip_prefix("service.name=")?))
+    })
+}
+
+/// The last component of a path.
+fn base_name(path: &str) -> Option<&str> {
+    path.rsplit('/').next()
+}
+
+/// A name that is fit to be a label: another process wrote it, so control characters go and its
+/// length is bounded. `None` if nothing is left.
+fn clean(name: &str) -> Option<String> {
+    let mut clean: String = name.trim().chars().filter(|c| !c.is_control()).collect();
+    let end = clean.floor_char_boundary(MAX_NAME);
+    clean.truncate(end);
+    (!clean.is_empty()).then_some(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(evidence: &Evidence<'_>) -> String {
+        Identity::from_evidence(evidence).service.to_string()
+    }
+
+    #[test]
+    fn the_service_is_named_by_the_first_that_says_anything() {
+        let cgroup = CgroupPath("/system.slice/shop.service".into());
+        let mut evidence = Evidence {
+            environment: Some(b"A=1\0OTEL_SERVICE_NAME=checkout\0B=2\0"),
+            cgroup: Some(&cgroup),
+            executable: Some("/usr/bin/node"),
+            comm: "MainThread",
+        };
+        assert_eq!(service(&evidence), "checkout");
+        evidence.environment = Some(b"OTEL_RESOURCE_ATTRIBUTES=a=b, service.name=cart\0");
+        assert_eq!(service(&evidence), "cart");
+        evidence.environment = Some(b"OTEL_SERVICE_NAME=\0XOTEL_SERVICE_NAME=no\0");
+        assert_eq!(service(&evidence), "shop");
+        evidence.cgroup = None;
+        assert_eq!(service(&evidence), "node");
+        evidence.executable = None;
+        assert_eq!(service(&evidence), "MainThread");
+    }
+
+    #[test]
+    fn a_hostile_name_is_cut_and_loses_its_control_characters() {
+        let name = format!("OTEL_SERVICE_NAME=a\nb\x1b{}", "é".repeat(200));
+        let evidence = Evidence { environment: Some(name.as_bytes()), ..Evidence::default() };
+        let service = service(&evidence);
+        assert!(service.starts_with("ab\u{e9}") && service.len() <= MAX_NAME, "{service}");
+    }
+}

@@ -1,0 +1,17 @@
+//! Which process, which container, which service: what is known of the processes on this host, and
+//! what their addresses mean. Names of functions are not its business.
+
+#![forbid(unsafe_code)]
+
+mod cgroup;
+mod files;
+mod identity;
+mod mappings;
+mod maps;
+mod table;
+
+pub use cgroup::{CgroupPath, Cgroups};
+pub use files::{FileIndex, FileTable, MappedFile};
+pub use identity::Identity;
+pub use mappings::{CodeAddress, Mappings};
+pub use table::{Attribution, ProcessTable, TableCounts};

@@ -1,0 +1,516 @@
+//! The processes of this host, as the kernel's events tell of them, and as `/proc` does for those
+//! that were there before the events.
+
+use std::{fs, fs::File, io, path::PathBuf, sync::Arc};
+
+use rustc_hash::FxHashMap;
+use sonde_ebpf::StackEnd;
+
+use super::{
+    Cgroups, CodeAddress, FileIndex, FileTable, Identity, Mappings, cgroup,
+    files::Whereabouts,
+    identity::{Evidence, read_environment},
+    maps,
+};
+use crate::{
+    record::{MappedRegion, ProcessEvent, ProcessEventKind, Sample},
+    symbol::kallsyms::KernelAddress,
+};
+
+/// Whose sample it is. `serial` tells processes apart that had the same pid one after the other.
+#[derive(Clone, Debug)]
+pub struct Attribution {
+    /// Counts processes and the programs they run, up from 0.
+    pub serial: u64,
+    /// Service and container.
+    pub identity: Arc<Identity>,
+}
+
+/// What went wrong, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableCounts {
+    /// Processes that were gone before anything was known of them.
+    pub gone: u64,
+    /// Times that `/proc/PID/maps` was read.
+    pub maps_read: u64,
+}
+
+/// The table. Nothing here is learned but from events and from a look at `/proc`.
+#[derive(Debug)]
+pub struct ProcessTable {
+    proc_root: PathBuf,
+    processes: FxHashMap<u32, Process>,
+    files: FileTable,
+    cgroups: Cgroups,
+    next_serial: u64,
+    counts: TableCounts,
+    kernel: Arc<Identity>,
+    last_audit_boot_ns: u64,
+}
+
+#[derive(Debug)]
+struct Process {
+    serial: u64,
+    born_boot_ns: u64,
+    memory: Memory,
+    executable: Option<Arc<str>>,
+    comm: Option<String>,
+    identity: Option<Arc<Identity>>,
+    /// Since when it has been idle or gone; it is forgotten some time after.
+    last_seen_boot_ns: u64,
+    exited: bool,
+    /// When `/proc/PID/maps` may be read again for an address that no region covers.
+    reread_boot_ns: u64,
+}
+
+/// What is known of a process's regions.
+#[derive(Clone, Debug)]
+enum Memory {
+    /// All of them, as of `since`; later events change it, earlier ones are in it already.
+    Known { mappings: Arc<Mappings>, since_boot_ns: u64 },
+    /// It is a copy of a process that nobody has looked at yet.
+    CopyOf(u32),
+    /// It was gone when it was looked at.
+    Gone,
+    /// A thread of the kernel: it has none.
+    Kernel,
+}
+
+/// How long a process that exited is remembered: its last samples must have been counted.
+const REMEMBERED_NS: u64 = 30_000_000_000;
+/// How often the table is compared with `/proc`, for exits that got lost.
+const AUDIT_NS: u64 = 60_000_000_000;
+/// How long an unknown address does not cause another look at the same process.
+const REREAD_NS: u64 = 1_000_000_000;
+
+impl ProcessTable {
+    /// A table that knows nothing yet. `proc_root` is `/proc`.
+    #[must_use]
+    pub fn new(proc_root: PathBuf, cgroups: Cgroups) -> Self {
+        Self {
+            proc_root,
+            processes: FxHashMap::default(),
+            files: FileTable::default(),
+            cgroups,
+            next_serial: 0,
+            counts: TableCounts::default(),
+            kernel: Arc::new(Identity::kernel()),
+            last_audit_boot_ns: 0,
+        }
+    }
+
+    /// The files that processes map.
+    #[must_use]
+    pub const fn files(&self) -> &FileTable {
+        &self.files
+    }
+
+    /// Processes that are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.processes.is_empty()
+    }
+
+    /// What went wrong, since the start.
+    #[must_use]
+    pub const fn counts(&self) -> TableCounts {
+        self.counts
+    }
+
+    /// Takes note of what happened to a process.
+    pub fn apply(&mut self, event: &ProcessEvent) {
+        let ProcessEvent { pid, boot_ns, kind } = event;
+        match kind {
+            ProcessEventKind::Exec { comm } => self.exec(*pid, *boot_ns, comm),
+            ProcessEventKind::Mapped(region) => self.mapped(*pid, *boot_ns, region),
+            ProcessEventKind::Forked { parent } => self.forked(*pid, *boot_ns, *parent),
+            ProcessEventKind::Exited => {
+                if let Some(process) = self.processes.get_mut(pid) {
+                    process.exited = true;
+                    process.last_seen_boot_ns = *boot_ns;
+                }
+            }
+            ProcessEventKind::Lost { .. } => self.forget_regions(),
+        }
+    }
+
+    fn exec(&mut self, pid: u32, boot_ns: u64, comm: &str) {
+        let memory = Memory::Known { mappings: Arc::default(), since_boot_ns: boot_ns };
+        let mut process = self.new_process(boot_ns, memory);
+        process.comm = Some(comm.to_owned());
+        self.processes.insert(pid, process);
+    }
+
+    fn forked(&mut self, pid: u32, boot_ns: u64, parent: u32) {
+        // A copy of a process that is known costs a pointer; of another, nothing until it matters.
+        let known = self.processes.get(&parent);
+        let memory = known.map_or(Memory::CopyOf(parent), |parent| parent.memory.clone());
+        let inherited = known.map(|parent| {
+            (parent.executable.clone(), parent.comm.clone(), parent.identity.clone())
+        });
+        let mut process = self.new_process(boot_ns, memory);
+        (process.executable, process.comm, process.identity) = inherited.unwrap_or_default();
+        self.processes.insert(pid, process);
+    }
+
+    fn mapped(&mut self, pid: u32, boot_ns: u64, region: &MappedRegion) {
+        let Some(process) = self.processes.get_mut(&pid) else { return };
+        let Memory::Known { mappings, since_boot_ns } = &mut process.memory else { return };
+        if boot_ns < *since_boot_ns {
+            return;
+        }
+        if mappings.is_empty() && process.executable.is_none() {
+            process.executable = Some(region.path.as_str().into());
+        }
+        Arc::make_mut(mappings).insert(region, &mut self.files);
+    }
+
+    /// Some events are missing: what is known of regions may be wrong, so it is read again.
+    fn forget_regions(&mut self) {
+        self.processes.retain(|_, process| process.exited);
+    }
+
+    fn new_process(&mut self, boot_ns: u64, memory: Memory) -> Process {
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        Process {
+            serial,
+            born_boot_ns: boot_ns,
+            memory,
+            executable: None,
+            comm: None,
+            identity: None,
+            last_seen_boot_ns: boot_ns,
+            exited: false,
+            reread_boot_ns: 0,
+        }
+    }
+
+    /// Whose sample it is; `/proc` is asked the first time.
+    pub fn attribute(&mut self, sample: &Sample) -> Attribution {
+        self.look_at(sample);
+        if matches!(self.processes[&sample.pid].memory, Memory::Kernel) {
+            return Attribution { serial: u64::MAX, identity: Arc::clone(&self.kernel) };
+        }
+        let evidence_needed = self.processes[&sample.pid].identity.is_none();
+        let identity = evidence_needed.then(|| Arc::new(self.identify(sample)));
+        let process = self.processes.get_mut(&sample.pid).expect("looked at above");
+        if let Some(identity) = identity {
+            process.identity = Some(identity);
+        }
+        process.last_seen_boot_ns = sample.boot_ns;
+        let identity = process.identity.clone().expect("set above where it was missing");
+        Attribution { serial: process.serial, identity }
+    }
+
+    /// Makes sure that the process is in the table and that its regions are known, if they can be.
+    fn look_at(&mut self, sample: &Sample) {
+        let (pid, boot_ns) = (sample.pid, sample.boot_ns);
+        let memory = match self.processes.get(&pid).map(|process| &process.memory) {
+            Some(Memory::Known { .. } | Memory::Gone | Memory::Kernel) => return,
+            // A process that is about to end has no user stack either.
+            None if sample.stack_end == StackEnd::KernelThread && self.is_kernel_thread(pid) => {
+                Ok(Memory::Kernel)
+            }
+            Some(Memory::CopyOf(parent)) => {
+                let parent = *parent;
+                self.read_maps(pid).or_else(|_| self.read_maps(parent))
+            }
+            None => self.read_maps(pid),
+        };
+        let memory = memory.unwrap_or_else(|_| {
+            self.counts.gone += 1;
+            Memory::Gone
+        });
+        if let Some(process) = self.processes.get_mut(&pid) {
+            process.memory = memory;
+        } else {
+            let process = self.new_process(boot_ns, memory);
+            self.processes.insert(pid, process);
+        }
+    }
+
+    /// By the flags in `/proc/PID/stat`, which follow the name in parentheses and six other fields.
+    fn is_kernel_thread(&self, pid: u32) -> bool {
+        /// `PF_KTHREAD` in `include/linux/sched.h`.
+        const KERNEL_THREAD: u64 = 0x0020_0000;
+        let stat = fs::read_to_string(self.proc_root.join(pid.to_string()).join("stat"));
+        let flags = stat.ok().and_then(|stat| {
+            let (_, fields) = stat.rsplit_once(')')?;
+            fields.split_ascii_whitespace().nth(6)?.parse::<u64>().ok()
+        });
+        flags.is_some_and(|flags| flags & KERNEL_THREAD != 0)
+    }
+
+    fn read_maps(&mut self, pid: u32) -> io::Result<Memory> {
+        let since_boot_ns = crate::kernel::boot_ns();
+        let regions = maps::read(&self.proc_root.join(pid.to_string()).join("maps"))?;
+        self.counts.maps_read += 1;
+        if regions.is_empty() {
+            return Err(io::ErrorKind::NotFound.into()); // A zombie, or on its way there.
+        }
+        let mut mappings = Mappings::default();
+        for region in &regions {
+            mappings.insert(region, &mut self.files);
+        }
+        Ok(Memory::Known { mappings: Arc::new(mappings), since_boot_ns })
+    }
+
+    fn identify(&mut self, sample: &Sample) -> Identity {
+        let pid = sample.pid;
+        let environment = read_environment(&self.proc_root, pid);
+        let cgroup =
+            cgroup::read(&self.proc_root, pid).ok().or_else(|| self.cgroups.path(sample.cgroup_id));
+        let process = &self.processes[&pid];
+        let link = || fs::read_link(self.proc_root.join(pid.to_string()).join("exe")).ok();
+        let executable = process.executable.as_deref().map(str::to_owned).or_else(|| {
+            link().map(|path| path.to_string_lossy().trim_end_matches(" (deleted)").to_owned())
+        });
+        let comm = process.comm.clone().unwrap_or_else(|| thread_name(sample));
+        Identity::from_evidence(&Evidence {
+            environment: environment.as_deref(),
+            cgroup: cgroup.as_ref(),
+            executable: executable.as_deref(),
+            comm: &comm,
+        })
+    }
+
+    /// What the sample's addresses mean, leaf first, kernel before user. Return addresses are moved
+    /// back into the call: the call is what ran. The process must have been attributed before.
+    pub fn locate(&mut self, sample: &Sample, frames: &mut Vec<CodeAddress>) {
+        let calls = |stack: &[u64]| -> Vec<u64> {
+            let moved = stack.iter().enumerate();
+            moved.map(|(depth, address)| address.wrapping_sub(u64::from(depth > 0))).collect()
+        };
+        let kernel = calls(&sample.kernel_stack).into_iter();
+        frames.extend(kernel.map(|address| CodeAddress::Kernel(KernelAddress(address))));
+        for (depth, address) in calls(&sample.user_stack).into_iter().enumerate() {
+            let frame = self.locate_user(sample, address);
+            // Code without frame pointers leaves other things where the chain looks for them: past
+            // an address that is no code, nothing is a caller any more.
+            if depth > 0 && matches!(frame, CodeAddress::Unmapped(_)) {
+                break;
+            }
+            frames.push(frame);
+        }
+    }
+
+    fn locate_user(&mut self, sample: &Sample, address: u64) -> CodeAddress {
+        let find = |memory: &Memory| match memory {
+            Memory::Known { mappings, .. } => mappings.find(address),
+            Memory::CopyOf(_) | Memory::Gone | Memory::Kernel => Some(CodeAddress::Gone(address)),
+        };
+        let Some(process) = self.processes.get_mut(&sample.pid) else {
+            return CodeAddress::Gone(address);
+        };
+        if let Some(found) = find(&process.memory) {
+            return found;
+        }
+        // Perhaps a region appeared without an event, as by `mremap`. Broken frame pointers make
+        // such addresses too, so a process is not read for each of them.
+        if !process.exited && process.reread_boot_ns < sample.boot_ns {
+            process.reread_boot_ns = sample.boot_ns + REREAD_NS;
+            if let Ok(memory) = self.read_maps(sample.pid) {
+                let found = find(&memory);
+                self.processes.get_mut(&sample.pid).expect("found above").memory = memory;
+                return found.unwrap_or(CodeAddress::Unmapped(address));
+            }
+        }
+        CodeAddress::Unmapped(address)
+    }
+
+    /// Opens a file that a process maps around `address`.
+    ///
+    /// # Errors
+    /// If no way leads to the file that was mapped.
+    pub fn open(&self, pid: u32, file: FileIndex, address: u64) -> io::Result<File> {
+        let memory = self.processes.get(&pid).map(|process| &process.memory);
+        let range = match memory {
+            Some(Memory::Known { mappings, .. }) => mappings.range_of(address),
+            _ => None,
+        };
+        Whereabouts { proc_root: &self.proc_root, pid, range }.open(self.files.get(file))
+    }
+
+    /// When the process with this pid began to run the program that it runs, if it is known.
+    #[must_use]
+    pub fn born(&self, pid: u32, serial: u64) -> Option<u64> {
+        let process = self.processes.get(&pid)?;
+        (process.serial == serial).then_some(process.born_boot_ns)
+    }
+
+    /// Whether the process still runs, as far as is known.
+    #[must_use]
+    pub fn is_alive(&self, pid: u32, serial: u64) -> bool {
+        self.processes.get(&pid).is_some_and(|process| process.serial == serial && !process.exited)
+    }
+
+    /// Forgets processes that are long gone.
+    pub fn expire(&mut self, now_boot_ns: u64) {
+        if now_boot_ns.saturating_sub(self.last_audit_boot_ns) > AUDIT_NS {
+            self.last_audit_boot_ns = now_boot_ns;
+            let proc_root = &self.proc_root;
+            for (pid, process) in &mut self.processes {
+                process.exited |= !proc_root.join(pid.to_string()).exists();
+            }
+        }
+        self.processes.retain(|_, process| {
+            !process.exited || now_boot_ns.saturating_sub(process.last_seen_boot_ns) < REMEMBERED_NS
+        });
+    }
+}
+
+/// The name of the sample's thread, without the padding.
+fn thread_name(sample: &Sample) -> String {
+    let end = sample.comm.iter().position(|byte| *byte == 0).unwrap_or(sample.comm.len());
+    String::from_utf8_lossy(&sample.comm[..end]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{record::Inode, symbol::FileOffset};
+
+    fn table(proc_root: &Path) -> ProcessTable {
+        ProcessTable::new(proc_root.into(), Cgroups::new("/nonexistent".into()))
+    }
+
+    fn event(pid: u32, boot_ns: u64, kind: ProcessEventKind) -> ProcessEvent {
+        ProcessEvent { pid, boot_ns, kind }
+    }
+
+    fn exec(pid: u32, boot_ns: u64) -> ProcessEvent {
+        event(pid, boot_ns, ProcessEventKind::Exec { comm: "short".into() })
+    }
+
+    fn mapped(pid: u32, boot_ns: u64, start: u64, path: &str) -> ProcessEvent {
+        let inode = Inode { device: (8, 1), number: 7 };
+        let (end, path) = (start + 0x1000, path.to_owned());
+        let region = MappedRegion { start, end, file_offset: 0x200, inode, path };
+        event(pid, boot_ns, ProcessEventKind::Mapped(region))
+    }
+
+    fn sample(pid: u32, boot_ns: u64, user_stack: &[u64]) -> Sample {
+        Sample {
+            pid,
+            tid: pid,
+            boot_ns,
+            cgroup_id: 1,
+            comm: *b"short\0\0\0\0\0\0\0\0\0\0\0",
+            user_stack: user_stack.into(),
+            kernel_stack: Box::new([0xffff_0010, 0xffff_0020]),
+            stack_end: StackEnd::FramePointerEnd,
+        }
+    }
+
+    fn located(table: &mut ProcessTable, sample: &Sample) -> Vec<CodeAddress> {
+        let mut frames = Vec::new();
+        table.attribute(sample);
+        table.locate(sample, &mut frames);
+        frames
+    }
+
+    #[test]
+    fn a_process_known_by_events_alone_is_named_when_proc_has_nothing_of_it() {
+        let proc_root = tempfile::tempdir().expect("a directory");
+        let mut table = table(proc_root.path());
+        table.apply(&exec(5, 10));
+        table.apply(&mapped(5, 11, 0x1000, "/usr/bin/short"));
+        table.apply(&event(5, 20, ProcessEventKind::Exited));
+        let sample = sample(5, 15, &[0x1010, 0x1020]);
+        let frames = located(&mut table, &sample);
+        assert_eq!(&*table.attribute(&sample).identity.service, "short");
+        let file = |offset| CodeAddress::File(FileIndex(0), FileOffset(offset));
+        assert_eq!(frames[2..], [file(0x210), file(0x21f)], "a return address is moved back");
+        assert_eq!(frames[1], CodeAddress::Kernel(KernelAddress(0xffff_001f)));
+        assert_eq!(table.counts(), TableCounts::default());
+    }
+
+    #[test]
+    fn a_fork_has_its_parent_s_regions_and_an_exec_has_none_of_them() {
+        let proc_root = tempfile::tempdir().expect("a directory");
+        let mut table = table(proc_root.path());
+        table.apply(&exec(5, 10));
+        table.apply(&mapped(5, 11, 0x1000, "/usr/bin/parent"));
+        table.apply(&event(6, 12, ProcessEventKind::Forked { parent: 5 }));
+        let file = CodeAddress::File(FileIndex(0), FileOffset(0x210));
+        assert_eq!(located(&mut table, &sample(6, 13, &[0x1010]))[2], file);
+        let before = table.attribute(&sample(6, 13, &[])).serial;
+        table.apply(&exec(6, 14));
+        assert_eq!(
+            located(&mut table, &sample(6, 15, &[0x1010]))[2],
+            CodeAddress::Unmapped(0x1010)
+        );
+        assert_ne!(table.attribute(&sample(6, 15, &[])).serial, before);
+    }
+
+    #[test]
+    fn a_process_that_was_there_before_is_read_from_proc_once() {
+        let proc_root = tempfile::tempdir().expect("a directory");
+        let process = proc_root.path().join("9");
+        fs::create_dir(&process).expect("made");
+        let maps = "1000-2000 r-xp 00000400 08:01 7 /usr/bin/old\n";
+        fs::write(process.join("maps"), maps).expect("written");
+        fs::write(process.join("environ"), "OTEL_SERVICE_NAME=shop\0").expect("written");
+        let mut table = table(proc_root.path());
+        let sample = sample(9, 15, &[0x1010]);
+        let file = CodeAddress::File(FileIndex(0), FileOffset(0x410));
+        assert_eq!(located(&mut table, &sample)[2], file);
+        assert_eq!(located(&mut table, &sample)[2], file);
+        assert_eq!(&*table.attribute(&sample).identity.service, "shop");
+        assert_eq!(table.counts().maps_read, 1);
+        assert_eq!(table.files().get(FileIndex(0)).path.as_ref(), "/usr/bin/old");
+    }
+
+    #[test]
+    fn a_process_that_nothing_is_known_of_keeps_its_samples() {
+        let proc_root = tempfile::tempdir().expect("a directory");
+        let mut table = table(proc_root.path());
+        let sample = sample(77, 15, &[0x1010]);
+        assert_eq!(located(&mut table, &sample)[2], CodeAddress::Gone(0x1010));
+        assert_eq!(&*table.attribute(&sample).identity.service, "short");
+        assert_eq!(table.counts().gone, 1);
+    }
+
+    #[test]
+    fn what_is_no_code_ends_the_chain_of_callers() {
+        let proc_root = tempfile::tempdir().expect("a directory");
+        let mut table = table(proc_root.path());
+        table.apply(&exec(5, 10));
+        table.apply(&mapped(5, 11, 0x1000, "/usr/bin/short"));
+        let frames = located(&mut table, &sample(5, 15, &[0x1010, 0x7000_0000, 0x1020]));
+        assert_eq!(frames.len(), 3, "two of the kernel and the leaf: {frames:?}");
+    }
+
+    #[test]
+    fn a_kernel_thread_is_told_from_a_process_that_is_about_to_end() {
+        let proc_root = tempfile::tempdir().expect("a directory");
+        fs::create_dir(proc_root.path().join("2")).expect("made");
+        let stat = "2 (kthr) eadd) S 0 0 0 0 -1 2129984 0 0\n";
+        fs::write(proc_root.path().join("2/stat"), stat).expect("written");
+        let mut table = table(proc_root.path());
+        let ending = |pid| Sample { stack_end: StackEnd::KernelThread, ..sample(pid, 15, &[]) };
+        assert_eq!(&*table.attribute(&ending(2)).identity.service, "kernel");
+        assert_eq!(&*table.attribute(&ending(3)).identity.service, "short");
+    }
+
+    #[test]
+    fn an_exited_process_is_forgotten_only_when_its_samples_are_counted() {
+        let proc_root = tempfile::tempdir().expect("a directory");
+        let mut table = table(proc_root.path());
+        table.apply(&exec(5, 10));
+        table.apply(&event(5, 20, ProcessEventKind::Exited));
+        table.expire(20 + REMEMBERED_NS - 1);
+        assert_eq!(table.len(), 1);
+        table.expire(20 + REMEMBERED_NS);
+        assert!(table.is_empty());
+    }
+}

@@ -1,0 +1,197 @@
+//! One open binary: names for its addresses from debug information and symbol tables, its own or
+//! those of its separate debug file. Everything is loaded when first needed and can be let go.
+
+use std::path::{Path, PathBuf};
+
+use super::Svma;
+use super::dwarf::{DebugInfo, DebugInfoLimits, DebugInfoLoss, SourceFrame};
+use super::elf::{ElfError, ElfFile, ElfSymbols, Section, find_debug_file};
+
+/// What a binary needs of the settings.
+#[derive(Clone, Debug)]
+pub(super) struct Sources {
+    pub(super) limits: DebugInfoLimits,
+    pub(super) debug_directories: Vec<PathBuf>,
+}
+
+/// A binary with an open file.
+pub(super) struct Binary {
+    symbols: ElfSymbols,
+    separate: Separate,
+    debug_info: Loading,
+    /// Windows that ended since debug information was last asked for.
+    idle_windows: u8,
+    /// Lookups that debug information answered with nonsense.
+    corrupt: u8,
+}
+
+/// Windows after which debug information is let go: loading it again costs more than to keep it
+/// while new addresses still come.
+const MAX_IDLE_WINDOWS: u8 = 6;
+/// Bad answers after which debug information is not asked any more. One bad unit is no reason.
+const MAX_CORRUPT: u8 = 16;
+
+enum Separate {
+    NotYet,
+    Absent,
+    Found(Box<ElfSymbols>),
+}
+
+enum Loading {
+    NotYet,
+    /// There is none, or it was refused.
+    Nothing,
+    Ready(Box<DebugInfo>),
+}
+
+/// What is known of one address.
+pub(super) struct Found {
+    /// Innermost inlined function first; empty if nothing names the address. All have names.
+    pub(super) frames: Vec<SourceFrame>,
+    /// Debug information that was there but was not used for this address.
+    pub(super) loss: Option<DebugInfoLoss>,
+}
+
+impl Binary {
+    pub(super) fn new(elf: ElfFile) -> Self {
+        Self {
+            symbols: ElfSymbols::new(elf),
+            separate: Separate::NotYet,
+            debug_info: Loading::NotYet,
+            idle_windows: 0,
+            corrupt: 0,
+        }
+    }
+
+    /// The functions at `svma`.
+    ///
+    /// # Errors
+    /// Says why the symbol tables cannot be used, if debug information had no name either.
+    pub(super) fn frames(
+        &mut self,
+        svma: Svma,
+        path: &Path,
+        sources: &Sources,
+    ) -> Result<Found, ElfError> {
+        self.find_separate(path, sources);
+        let (mut frames, loss) = match self.source_frames(svma, sources) {
+            Ok(frames) => (frames, None),
+            Err(loss) => (Vec::new(), Some(loss)),
+        };
+        // The function that was really called has a symbol even where debug information has gaps.
+        if frames.last().is_none_or(|outermost| outermost.name.is_none()) {
+            let name = match self.symbol_name(svma) {
+                Err(error) if frames.is_empty() => return Err(error),
+                name => name.unwrap_or_default(),
+            };
+            match frames.last_mut() {
+                Some(outermost) => outermost.name = name,
+                None => frames.push(SourceFrame { name, ..SourceFrame::default() }),
+            }
+        }
+        frames.retain(|frame| frame.name.as_ref().is_some_and(|name| !name.is_empty()));
+        Ok(Found { frames, loss })
+    }
+
+    /// Memory of symbol tables, in bytes.
+    pub(super) fn table_bytes(&self) -> usize {
+        let separate = match &self.separate {
+            Separate::Found(symbols) => symbols.memory_bytes(),
+            _ => 0,
+        };
+        self.symbols.memory_bytes() + separate
+    }
+
+    /// Memory of debug information, in bytes.
+    pub(super) fn debug_bytes(&self) -> usize {
+        if let Loading::Ready(info) = &self.debug_info { info.memory_bytes() } else { 0 }
+    }
+
+    /// Lets go of debug information; it is loaded again when needed.
+    pub(super) fn drop_debug_info(&mut self) {
+        if let Loading::Ready(_) = self.debug_info {
+            self.debug_info = Loading::NotYet;
+        }
+    }
+
+    /// Lets go of debug information that was not asked for lately.
+    pub(super) fn end_window(&mut self) {
+        self.idle_windows = self.idle_windows.saturating_add(1);
+        if self.idle_windows > MAX_IDLE_WINDOWS {
+            self.drop_debug_info();
+        }
+    }
+
+    /// Lets go of symbol tables; they are loaded again when needed.
+    pub(super) fn drop_tables(&mut self) {
+        self.symbols = ElfSymbols::new(self.symbols.elf().clone());
+        if let Separate::Found(symbols) = &mut self.separate {
+            **symbols = ElfSymbols::new(symbols.elf().clone());
+        }
+    }
+
+    /// A file that has both kinds of names itself needs no other.
+    fn find_separate(&mut self, path: &Path, sources: &Sources) {
+        if !matches!(self.separate, Separate::NotYet) {
+            return;
+        }
+        let elf = self.symbols.elf();
+        let whole = elf.section(".debug_info").is_some_and(Section::has_bytes);
+        let found =
+            if whole { None } else { find_debug_file(elf, path, &sources.debug_directories) };
+        self.separate =
+            found.map_or(Separate::Absent, |elf| Separate::Found(Box::new(ElfSymbols::new(elf))));
+    }
+
+    fn symbol_name(&mut self, svma: Svma) -> Result<Option<String>, ElfError> {
+        if let Separate::Found(symbols) = &mut self.separate
+            && let Ok(Some(name)) = symbols.name(svma)
+        {
+            return Ok(Some(name));
+        }
+        self.symbols.name(svma)
+    }
+
+    fn source_frames(
+        &mut self,
+        svma: Svma,
+        sources: &Sources,
+    ) -> Result<Vec<SourceFrame>, DebugInfoLoss> {
+        self.idle_windows = 0;
+        let fresh = matches!(self.debug_info, Loading::NotYet);
+        match self.try_source_frames(svma, sources) {
+            // The limit counts all lookups since loading: a fresh start may get through.
+            Err(DebugInfoLoss::TooCostly) if !fresh => {
+                self.debug_info = Loading::NotYet;
+                self.try_source_frames(svma, sources)
+            }
+            other => other,
+        }
+    }
+
+    fn try_source_frames(
+        &mut self,
+        svma: Svma,
+        sources: &Sources,
+    ) -> Result<Vec<SourceFrame>, DebugInfoLoss> {
+        if let Loading::NotYet = self.debug_info {
+            // Refused once is refused for good, so that it is not tried at each address.
+            self.debug_info = Loading::Nothing;
+            let elf = match &self.separate {
+                Separate::Found(symbols) => symbols.elf(),
+                _ => self.symbols.elf(),
+            };
+            if let Some(info) = DebugInfo::open(elf, &sources.limits)? {
+                self.debug_info = Loading::Ready(Box::new(info));
+            }
+        }
+        let Loading::Ready(info) = &self.debug_info else { return Ok(Vec::new()) };
+        let frames = info.frames(svma);
+        match frames {
+            Ok(_) => {}
+            Err(DebugInfoLoss::Corrupt) if self.corrupt < MAX_CORRUPT => self.corrupt += 1,
+            Err(_) => self.debug_info = Loading::Nothing,
+        }
+        frames
+    }
+}

@@ -1,0 +1,103 @@
+//! What reading debug information may cost: bytes and depth, checked at each read.
+//!
+//! Everything that parsing makes is made from bytes read, so counting them bounds memory and time.
+//! Recursion is bounded by looking where the stack is: the parser follows nested inlined functions
+//! by calling itself, and a file of a few kilobytes can nest them deep enough to run out of stack.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use super::DebugInfoLoss;
+
+/// Stack that a lookup may use, in bytes: several hundred nested functions.
+const STACK_BYTES: usize = 512 << 10;
+/// Memory of the parsed form for each byte read to open it, measured on glibc's debug file. It is
+/// mostly the abbreviations of each unit, which are all kept.
+const KEPT_PER_READ_TO_OPEN: u64 = 6;
+/// The same for each byte read in lookups, measured on a Rust program.
+const KEPT_PER_READ: u64 = 2;
+
+/// Counts for all sections of one file. Atomics only make it shareable: one thread uses it.
+#[derive(Debug)]
+pub(super) struct Meter {
+    read_limit: u64,
+    read: AtomicU64,
+    /// What was read to open it.
+    read_to_open: AtomicU64,
+    resident: AtomicU64,
+    /// Lowest address the stack may grow down to.
+    stack_floor: AtomicUsize,
+    exceeded: AtomicU8,
+}
+
+impl Meter {
+    pub(super) fn new(read_limit: u64) -> Self {
+        Self {
+            read_limit,
+            read: AtomicU64::new(0),
+            read_to_open: AtomicU64::new(0),
+            resident: AtomicU64::new(0),
+            stack_floor: AtomicUsize::new(0),
+            exceeded: AtomicU8::new(0),
+        }
+    }
+
+    /// Counts lookups from here on.
+    pub(super) fn opened(&self) {
+        self.read_to_open.store(self.read.swap(0, Relaxed), Relaxed);
+    }
+
+    /// Measures depth from here on.
+    pub(super) fn start(&self) {
+        self.stack_floor.store(stack_position().saturating_sub(STACK_BYTES), Relaxed);
+        self.exceeded.store(0, Relaxed);
+    }
+
+    /// Accounts for a read before it happens.
+    #[inline]
+    pub(super) fn read(&self, bytes: usize) -> gimli::Result<()> {
+        let read = self.read.load(Relaxed) + bytes as u64;
+        self.read.store(read, Relaxed);
+        if read > self.read_limit {
+            return Err(self.exceed(1));
+        }
+        if stack_position() < self.stack_floor.load(Relaxed) {
+            return Err(self.exceed(2));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn exceed(&self, reason: u8) -> gimli::Error {
+        self.exceeded.store(reason, Relaxed);
+        gimli::Error::Io
+    }
+
+    /// Accounts for memory that holds bytes of a section.
+    pub(super) fn hold(&self, bytes: usize) {
+        self.resident.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// The limit that was met since [`Self::start`].
+    pub(super) fn exceeded(&self) -> Option<DebugInfoLoss> {
+        match self.exceeded.load(Relaxed) {
+            0 => None,
+            1 => Some(DebugInfoLoss::TooCostly),
+            _ => Some(DebugInfoLoss::TooDeep),
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        let opened = self.read_to_open.load(Relaxed) * KEPT_PER_READ_TO_OPEN;
+        let looked_up = self.read.load(Relaxed) * KEPT_PER_READ;
+        let held = self.resident.load(Relaxed) + opened + looked_up;
+        usize::try_from(held).unwrap_or(usize::MAX)
+    }
+}
+
+/// The address of something on the stack. On all machines we run on it grows down.
+#[inline]
+fn stack_position() -> usize {
+    let here = 0_u8;
+    std::ptr::from_ref(black_box(&here)).addr()
+}

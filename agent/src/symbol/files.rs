@@ -1,0 +1,316 @@
+//! The files that addresses lie in, within fixed memory and descriptors. Finds no names itself.
+//!
+//! The life of a file: registering knows it again by device, inode, size and time of change. Its
+//! headers are read at once, its tables when an address is asked for. Descriptors, tables and debug
+//! information of the files used longest ago are let go when there are too many. Without descriptor
+//! a file says [`UnknownReason::FileGone`], until it is registered again.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::binary::{Binary, Found, Sources};
+use super::elf::{ElfFile, Segment, svma_of};
+use super::symbolizer::Settings;
+use super::{FileOffset, Svma, UnknownReason};
+
+/// A registered file. Never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(u32);
+
+/// All registered files.
+pub(super) struct Files {
+    settings: Settings,
+    sources: Sources,
+    files: FxHashMap<FileId, RegisteredFile>,
+    ids: FxHashMap<FileKey, FileId>,
+    next_id: u32,
+    /// Counts uses, to tell what was used longest ago.
+    uses: u64,
+    /// Files with a descriptor.
+    open_files: usize,
+    /// Memory of tables and debug information as of the last look at all files, and what was
+    /// loaded since.
+    held: Held,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct FileKey {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+struct RegisteredFile {
+    path: Arc<str>,
+    build_id: Arc<str>,
+    segments: Arc<[Segment]>,
+    state: State,
+    /// Without a file: it needs no descriptor and cannot be opened again.
+    in_memory: bool,
+    last_use: u64,
+}
+
+/// Memory in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Of symbol tables.
+    pub tables: usize,
+    /// Of debug information.
+    pub debug_info: usize,
+}
+
+enum State {
+    Open(Box<Binary>),
+    Closed,
+    Refused,
+}
+
+impl Files {
+    pub(super) fn new(settings: Settings) -> Self {
+        let sources = Sources {
+            limits: settings.debug_info,
+            debug_directories: settings.debug_directories.clone(),
+        };
+        Self {
+            settings,
+            sources,
+            files: FxHashMap::default(),
+            ids: FxHashMap::default(),
+            next_id: 0,
+            uses: 0,
+            open_files: 0,
+            held: Held::default(),
+        }
+    }
+
+    /// Makes a file known, or known again. `path` is what its process calls it.
+    ///
+    /// Never fails: a file that cannot be read has no names, and each lookup says so.
+    pub(super) fn register(&mut self, path: Arc<str>, file: File) -> FileId {
+        let key = FileKey::of(&file);
+        self.uses += 1;
+        let known = key.and_then(|key| self.ids.get(&key).copied());
+        if let Some(id) = known
+            && let Some(registered) = self.files.get_mut(&id)
+        {
+            registered.last_use = self.uses;
+            if let State::Closed = registered.state {
+                self.open_files += registered.open(file);
+            }
+            self.close_files();
+            return id;
+        }
+        let id = FileId(self.next_id);
+        self.next_id += 1;
+        if let Some(key) = key {
+            self.ids.insert(key, id);
+        }
+        let mut registered = RegisteredFile::new(path, self.uses);
+        self.open_files += registered.open(file);
+        self.files.insert(id, registered);
+        self.forget_files();
+        self.close_files();
+        id
+    }
+
+    /// Makes an image known that is held in memory, such as the vDSO's. It is never forgotten.
+    pub(super) fn register_image(&mut self, path: Arc<str>, elf: ElfFile) -> FileId {
+        let id = FileId(self.next_id);
+        self.next_id += 1;
+        let mut registered = RegisteredFile::new(path, self.uses);
+        registered.in_memory = true;
+        registered.accept(elf);
+        self.files.insert(id, registered);
+        id
+    }
+
+    pub(super) fn build_id(&self, id: FileId) -> Arc<str> {
+        self.files.get(&id).map(|file| Arc::clone(&file.build_id)).unwrap_or_default()
+    }
+
+    pub(super) fn is_closed(&self, id: FileId) -> bool {
+        self.files.get(&id).is_none_or(|file| matches!(file.state, State::Closed))
+    }
+
+    /// The address of a byte, or why the file has none there. Counts as a use.
+    pub(super) fn svma_of(
+        &mut self,
+        id: FileId,
+        offset: FileOffset,
+    ) -> Result<Svma, UnknownReason> {
+        let file = self.files.get_mut(&id).ok_or(UnknownReason::FileGone)?;
+        self.uses += 1;
+        file.last_use = self.uses;
+        svma_of(&file.segments, offset).ok_or(match file.state {
+            State::Refused => UnknownReason::NotReadable,
+            _ => UnknownReason::Stripped,
+        })
+    }
+
+    /// The functions at an address, and then room for what was loaded.
+    pub(super) fn frames(&mut self, id: FileId, svma: Svma) -> Result<Found, UnknownReason> {
+        let file = self.files.get_mut(&id).ok_or(UnknownReason::FileGone)?;
+        let State::Open(binary) = &mut file.state else { return Err(UnknownReason::FileGone) };
+        let before = Held::default().plus(binary);
+        let found = binary.frames(svma, Path::new(&*file.path), &self.sources);
+        let after = Held::default().plus(binary);
+        self.held.tables += after.tables.saturating_sub(before.tables);
+        self.held.debug_info += after.debug_info.saturating_sub(before.debug_info);
+        if let Ok(Found { loss: Some(loss), .. }) = &found {
+            tracing::debug!(path = &*file.path, reason = loss.label(), "debug information refused");
+        }
+        let found = found.map_err(|error| {
+            tracing::debug!(path = &*file.path, %error, "symbol table refused");
+            UnknownReason::NotReadable
+        });
+        self.shrink();
+        found
+    }
+
+    /// Returns the bytes that were freed.
+    pub(super) fn end_window(&mut self) -> usize {
+        let before = self.memory().debug_info;
+        for file in self.files.values_mut() {
+            if let State::Open(binary) = &mut file.state {
+                binary.end_window();
+            }
+        }
+        self.held = self.memory();
+        before - self.held.debug_info
+    }
+
+    pub(super) fn memory(&self) -> Held {
+        self.binaries().fold(Held::default(), |held, (_, binary)| held.plus(binary))
+    }
+
+    /// Uses of the files with a descriptor.
+    fn open_uses(&self) -> Vec<u64> {
+        let open = self.binaries().filter(|(file, _)| !file.in_memory);
+        open.map(|(file, _)| file.last_use).collect()
+    }
+
+    fn binaries(&self) -> impl Iterator<Item = (&RegisteredFile, &Binary)> {
+        self.files.values().filter_map(|file| match &file.state {
+            State::Open(binary) => Some((file, &**binary)),
+            _ => None,
+        })
+    }
+
+    /// Lets go of the longest unused tables until all fit. Those of the file used last stay, because
+    /// its next address would load them again: what one file may hold is limited by itself.
+    fn shrink(&mut self) {
+        if self.fits() {
+            return;
+        }
+        self.held = self.memory();
+        let last = self.uses;
+        let mut files: Vec<&mut RegisteredFile> =
+            self.files.values_mut().filter(|file| file.last_use != last).collect();
+        files.sort_unstable_by_key(|file| file.last_use);
+        for file in files {
+            let State::Open(binary) = &mut file.state else { continue };
+            if self.held.debug_info > self.settings.max_debug_bytes {
+                self.held.debug_info -= binary.debug_bytes();
+                binary.drop_debug_info();
+            }
+            if self.held.tables > self.settings.max_table_bytes {
+                self.held.tables -= binary.table_bytes();
+                binary.drop_tables();
+            }
+        }
+    }
+
+    const fn fits(&self) -> bool {
+        self.held.debug_info <= self.settings.max_debug_bytes
+            && self.held.tables <= self.settings.max_table_bytes
+    }
+
+    /// Closes the files unused the longest while too many are open. Closes some more than needed,
+    /// so that not every registration has to look for one.
+    fn close_files(&mut self) {
+        let limit = self.settings.max_open_files;
+        if self.open_files <= limit {
+            return;
+        }
+        let mut uses = self.open_uses();
+        uses.sort_unstable();
+        let surplus = uses.len().saturating_sub(limit) + limit / 8;
+        let oldest_kept = uses.get(surplus).copied().unwrap_or(self.uses);
+        for file in self.files.values_mut() {
+            let open = matches!(file.state, State::Open(_)) && !file.in_memory;
+            if open && file.last_use < oldest_kept {
+                file.state = State::Closed;
+            }
+        }
+        self.open_files = self.open_uses().len();
+    }
+
+    /// Forgets the files unused the longest while too many are remembered.
+    fn forget_files(&mut self) {
+        let limit = self.settings.max_files;
+        if self.files.len() <= limit {
+            return;
+        }
+        let mut uses: Vec<u64> = self.files.values().map(|file| file.last_use).collect();
+        uses.sort_unstable();
+        let oldest_kept = uses.get(uses.len() - limit + limit / 8).copied().unwrap_or(self.uses);
+        self.files.retain(|_, file| file.in_memory || file.last_use >= oldest_kept);
+        let files = &self.files;
+        self.ids.retain(|_, id| files.contains_key(id));
+        self.open_files = self.open_uses().len();
+    }
+}
+
+impl FileKey {
+    fn of(file: &File) -> Option<Self> {
+        let metadata = file.metadata().ok()?;
+        Some(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        })
+    }
+}
+
+impl Held {
+    fn plus(self, binary: &Binary) -> Self {
+        Self {
+            tables: self.tables + binary.table_bytes(),
+            debug_info: self.debug_info + binary.debug_bytes(),
+        }
+    }
+}
+
+impl RegisteredFile {
+    fn new(path: Arc<str>, last_use: u64) -> Self {
+        let (build_id, segments) = Default::default();
+        Self { path, build_id, segments, state: State::Closed, in_memory: false, last_use }
+    }
+
+    /// Reads the headers. Returns how many descriptors are kept.
+    fn open(&mut self, file: File) -> usize {
+        match ElfFile::open(file) {
+            Ok(elf) => {
+                self.accept(elf);
+                1
+            }
+            Err(error) => {
+                tracing::debug!(path = &*self.path, %error, "file refused");
+                self.state = State::Refused;
+                0
+            }
+        }
+    }
+
+    fn accept(&mut self, elf: ElfFile) {
+        self.build_id = Arc::clone(elf.build_id());
+        self.segments = elf.segments();
+        self.state = State::Open(Box::new(Binary::new(elf)));
+    }
+}

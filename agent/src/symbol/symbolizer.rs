@@ -1,0 +1,197 @@
+//! Names for addresses in files: finds the functions, makes them readable, remembers them.
+//!
+//! Name all addresses of one file before those of the next: then each file is loaded once at most.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::binary::Found;
+use super::demangle::{cut, demangle};
+use super::dwarf::{DebugInfoLimits, DebugInfoLoss, SourceFrame};
+use super::elf::ElfFile;
+use super::files::{FileId, Files, Held};
+use super::recent::Recent;
+use super::{FileOffset, Function, Svma, Symbol, UnknownReason};
+
+/// What symbolization may use.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Files that are kept open.
+    pub max_open_files: usize,
+    /// Files that are remembered, with or without descriptor.
+    pub max_files: usize,
+    /// Symbol tables held, in bytes.
+    pub max_table_bytes: usize,
+    /// Debug information held between two lookups, in bytes.
+    pub max_debug_bytes: usize,
+    /// Addresses whose names are remembered.
+    pub max_results: usize,
+    /// What debug information of one file may cost.
+    pub debug_info: DebugInfoLimits,
+    /// Where separate debug files are.
+    pub debug_directories: Vec<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_open_files: 512,
+            max_files: 16_384,
+            max_table_bytes: 16 << 20,
+            max_debug_bytes: 32 << 20,
+            max_results: 32_768,
+            debug_info: DebugInfoLimits::default(),
+            debug_directories: vec![PathBuf::from("/usr/lib/debug")],
+        }
+    }
+}
+
+/// What could not be done, since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SymbolCounts {
+    unknown: [u64; UnknownReason::ALL.len()],
+    debug_info: [u64; DebugInfoLoss::ALL.len()],
+}
+
+impl SymbolCounts {
+    /// Addresses without a name by reason, each counted once while it is remembered.
+    pub fn unknown(&self) -> impl Iterator<Item = (UnknownReason, u64)> {
+        UnknownReason::ALL.into_iter().zip(self.unknown)
+    }
+
+    /// Addresses for which debug information was there but was not used, by reason; once for each
+    /// file where it is refused as a whole.
+    pub fn debug_info(&self) -> impl Iterator<Item = (DebugInfoLoss, u64)> {
+        DebugInfoLoss::ALL.into_iter().zip(self.debug_info)
+    }
+}
+
+/// Names for addresses in files.
+pub struct Symbolizer {
+    files: Files,
+    results: Recent<(FileId, Svma), Symbol>,
+    /// Readable names by mangled ones.
+    names: Recent<Arc<str>, (Arc<str>, Arc<str>)>,
+    source_files: Recent<Arc<str>, Arc<str>>,
+    counts: SymbolCounts,
+}
+
+impl Symbolizer {
+    /// Holds nothing yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            results: Recent::new(settings.max_results),
+            names: Recent::new(settings.max_results / 2),
+            source_files: Recent::new(settings.max_results / 8),
+            counts: SymbolCounts::default(),
+            files: Files::new(settings),
+        }
+    }
+
+    /// Makes a file known, or known again by its device, inode, size and time of change. `path` is
+    /// what its process calls it.
+    ///
+    /// Never fails: a file that cannot be read has no names, and each lookup says so.
+    pub fn register(&mut self, path: Arc<str>, file: File) -> FileId {
+        self.files.register(path, file)
+    }
+
+    /// Makes an image known that is held in memory, such as the vDSO's. It is never forgotten.
+    pub fn register_image(&mut self, path: Arc<str>, elf: ElfFile) -> FileId {
+        self.files.register_image(path, elf)
+    }
+
+    /// GNU build id in lower-case hex; empty where there is none.
+    #[must_use]
+    pub fn build_id(&self, id: FileId) -> Arc<str> {
+        self.files.build_id(id)
+    }
+
+    /// Whether new addresses of the file can only be named after it is registered again.
+    #[must_use]
+    pub fn needs_file(&self, id: FileId) -> bool {
+        self.files.is_closed(id)
+    }
+
+    /// The functions at `offset` of the file, and its address there. For a return address, pass the
+    /// offset before it: the call is what ran. Needs 1 MiB of stack.
+    ///
+    /// Where the file does not say how it is placed in memory, the address is the offset.
+    pub fn symbolize(&mut self, id: FileId, offset: FileOffset) -> (Svma, Symbol) {
+        let svma = match self.files.svma_of(id, offset) {
+            Ok(svma) => svma,
+            Err(reason) => return (Svma(offset.0), self.unknown(reason)),
+        };
+        if let Some(symbol) = self.results.get(&(id, svma)) {
+            return (svma, symbol);
+        }
+        let symbol = match self.look_up(id, svma) {
+            Ok(symbol) => symbol,
+            // Not remembered: the file may come back.
+            Err(UnknownReason::FileGone) => return (svma, self.unknown(UnknownReason::FileGone)),
+            Err(reason) => self.unknown(reason),
+        };
+        self.results.insert((id, svma), symbol.clone());
+        (svma, symbol)
+    }
+
+    /// Lets go of debug information that no new address needed for some windows. To be called when
+    /// all addresses of a window have been named. Returns the bytes that were freed: an allocator
+    /// that keeps them may be told to give them back.
+    pub fn end_window(&mut self) -> usize {
+        self.files.end_window()
+    }
+
+    /// What could not be done.
+    #[must_use]
+    pub const fn counts(&self) -> &SymbolCounts {
+        &self.counts
+    }
+
+    /// Memory of symbol tables and debug information.
+    #[must_use]
+    pub fn memory(&self) -> Held {
+        self.files.memory()
+    }
+
+    fn unknown(&mut self, reason: UnknownReason) -> Symbol {
+        self.counts.unknown[reason as usize] += 1;
+        Symbol::Unknown(reason)
+    }
+
+    fn look_up(&mut self, id: FileId, svma: Svma) -> Result<Symbol, UnknownReason> {
+        let Found { frames, loss } = self.files.frames(id, svma)?;
+        if let Some(loss) = loss {
+            self.counts.debug_info[loss as usize] += 1;
+        }
+        if frames.is_empty() {
+            return Err(UnknownReason::Stripped);
+        }
+        Ok(Symbol::Known(frames.into_iter().map(|frame| self.function(frame)).collect()))
+    }
+
+    fn function(&mut self, frame: SourceFrame) -> Function {
+        let system_name = cut(frame.name.unwrap_or_default());
+        let (system_name, name) = self.names.get(&*system_name).unwrap_or_else(|| {
+            let readable = demangle(&system_name);
+            let system_name: Arc<str> = system_name.into();
+            let name =
+                if *readable == *system_name { Arc::clone(&system_name) } else { readable.into() };
+            self.names
+                .insert(Arc::clone(&system_name), (Arc::clone(&system_name), Arc::clone(&name)));
+            (system_name, name)
+        });
+        let file = frame.file.map(|path| self.source_file(cut(path)));
+        Function { name, system_name, file, line: frame.line }
+    }
+
+    fn source_file(&mut self, path: String) -> Arc<str> {
+        self.source_files.get(&*path).unwrap_or_else(|| {
+            let path: Arc<str> = path.into();
+            self.source_files.insert(Arc::clone(&path), Arc::clone(&path));
+            path
+        })
+    }
+}

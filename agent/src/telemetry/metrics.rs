@@ -1,0 +1,232 @@
+//! Every metric of the agent, declared once with its help text. Labels come from enums: no process
+//! and no service can make a series.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::own_usage::OwnUsage;
+use crate::export::push::PushMetrics;
+
+/// Why something was lost or refused: the label of the enum that counts it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabels {
+    /// The reason's label.
+    pub reason: &'static str,
+}
+
+/// How stacks ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StackEndLabels {
+    /// The label of the stack's end.
+    pub end: &'static str,
+}
+
+/// What became of frames.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FrameLabels {
+    /// `named`, or the label of an unknown reason.
+    pub result: &'static str,
+}
+
+/// A cache of the symbolizer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SymbolCacheLabels {
+    /// What it caches.
+    pub cache: &'static str,
+}
+
+/// A BPF program.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ProgramLabels {
+    /// The program's name.
+    pub program: &'static str,
+}
+
+/// A counter of seconds.
+pub type SecondsCounter = Counter<f64, AtomicU64>;
+
+/// Handles that share their counts when cloned, one for each metric.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Samples that came out of the ring buffer.
+    pub samples_received: Counter,
+    /// Samples that were dropped, by reason.
+    pub samples_dropped: Family<ReasonLabels, Counter>,
+    /// Bytes that came out of the ring buffer.
+    pub ring_read_bytes: Counter,
+    /// Fill of the ring buffer when it was last drained, between 0 and 1.
+    pub ring_fill_ratio: Gauge<f64, AtomicU64>,
+    /// Records that could not be decoded, by reason.
+    pub decode_errors: Family<ReasonLabels, Counter>,
+    /// Stacks by how they ended.
+    pub stacks: Family<StackEndLabels, Counter>,
+    /// Frames by what became of them.
+    pub frames: Family<FrameLabels, Counter>,
+    /// Entries of the symbolizer's caches.
+    pub symbol_cache_entries: Family<SymbolCacheLabels, Gauge>,
+    /// Processes that are known.
+    pub processes: Gauge,
+    /// Windows that were closed.
+    pub windows_closed: Counter,
+    /// CPU time of BPF programs, where the kernel keeps the account.
+    pub bpf_run_seconds: Family<ProgramLabels, SecondsCounter>,
+    /// Runs of BPF programs, where the kernel keeps the account.
+    pub bpf_runs: Family<ProgramLabels, Counter>,
+    /// What became of pushes.
+    pub push: PushMetrics,
+}
+
+impl Metrics {
+    /// All metrics under their names, together with those that are read when asked for.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(OwnUsageCollector));
+        let ours = registry.sub_registry_with_prefix("sonde_agent");
+        self.register_samples(ours);
+        self.register_stages(ours);
+        self.push.register(ours);
+        let build = vec![("version", env!("CARGO_PKG_VERSION"))];
+        ours.register("build", "Version of this agent", Info::new(build));
+        registry
+    }
+
+    fn register_samples(&self, ours: &mut Registry) {
+        ours.register(
+            "samples_received",
+            "Stack samples read from the ring buffer",
+            self.samples_received.clone(),
+        );
+        ours.register(
+            "samples_dropped",
+            "Stack samples lost, by reason",
+            self.samples_dropped.clone(),
+        );
+        ours.register_with_unit(
+            "ring_read",
+            "Data read from the ring buffer",
+            Unit::Bytes,
+            self.ring_read_bytes.clone(),
+        );
+        ours.register_with_unit(
+            "ring_fill",
+            "Share of the ring buffer that was filled when it was last drained",
+            Unit::Other("ratio".to_owned()),
+            self.ring_fill_ratio.clone(),
+        );
+        ours.register(
+            "decode_errors",
+            "Records of the ring buffer that could not be decoded, by reason",
+            self.decode_errors.clone(),
+        );
+    }
+
+    fn register_stages(&self, ours: &mut Registry) {
+        ours.register("stacks", "User stacks by how they ended", self.stacks.clone());
+        ours.register(
+            "frames",
+            "Distinct frames of a window by whether they have a name, or why not",
+            self.frames.clone(),
+        );
+        ours.register(
+            "symbol_cache_entries",
+            "Entries of the symbolizer's caches",
+            self.symbol_cache_entries.clone(),
+        );
+        ours.register("processes", "Processes that are known", self.processes.clone());
+        ours.register("windows_closed", "Windows that were closed", self.windows_closed.clone());
+        ours.register_with_unit(
+            "bpf_run",
+            "CPU time of the agent's BPF programs; absent where the kernel keeps no account",
+            Unit::Seconds,
+            self.bpf_run_seconds.clone(),
+        );
+        ours.register(
+            "bpf_runs",
+            "Runs of the agent's BPF programs; absent where the kernel keeps no account",
+            self.bpf_runs.clone(),
+        );
+    }
+}
+
+/// The OpenMetrics text of a registry.
+///
+/// # Errors
+/// When a metric cannot be written as text, which is a bug in its declaration.
+pub(super) fn text(registry: &Registry) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    encode(&mut text, registry)?;
+    Ok(text)
+}
+
+/// The process metrics that every Prometheus client names the same.
+#[derive(Debug)]
+struct OwnUsageCollector;
+
+impl Collector for OwnUsageCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        // Without /proc there is no figure, and no series is better than a wrong one.
+        let Ok(usage) = OwnUsage::read() else { return Ok(()) };
+        let cpu = ConstCounter::new(std::time::Duration::from_nanos(usage.cpu_ns).as_secs_f64());
+        let help = "CPU time of this process, user and kernel";
+        let kind = cpu.metric_type();
+        let seconds = Some(&Unit::Seconds);
+        cpu.encode(encoder.encode_descriptor("process_cpu", help, seconds, kind)?)?;
+        let resident = i64::try_from(usage.resident_bytes).unwrap_or(i64::MAX);
+        let memory = ConstGauge::new(resident);
+        let help = "Resident memory of this process";
+        let kind = memory.metric_type();
+        let bytes = Some(&Unit::Bytes);
+        memory.encode(encoder.encode_descriptor("process_resident_memory", help, bytes, kind)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn handles_count_into_the_text() {
+        let metrics = Metrics::default();
+        let registry = metrics.registry();
+        metrics.samples_received.inc_by(3);
+        let reason = ReasonLabels { reason: "ring_full" };
+        metrics.samples_dropped.get_or_create(&reason).inc_by(2);
+        let program = ProgramLabels { program: "cpu_sample" };
+        metrics.bpf_run_seconds.get_or_create(&program).inc_by(0.25);
+        let text = text(&registry).unwrap();
+        for line in [
+            "sonde_agent_samples_received_total 3",
+            "sonde_agent_samples_dropped_total{reason=\"ring_full\"} 2",
+            "sonde_agent_bpf_run_seconds_total{program=\"cpu_sample\"} 0.25",
+            "sonde_agent_push_requests_total{outcome=\"queue_full\"} 0",
+            "sonde_agent_push_queue_bytes 0",
+            concat!("sonde_agent_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing:\n{text}");
+        }
+        assert!(text.contains("\nprocess_cpu_seconds_total "), "{text}");
+        assert!(text.contains("\nprocess_resident_memory_bytes "), "{text}");
+    }
+
+    #[test]
+    fn the_text_ends_as_openmetrics_asks_and_names_each_metric_once() {
+        let text = text(&Metrics::default().registry()).unwrap();
+        assert!(text.ends_with("# EOF\n"), "{text}");
+        let mut helped: Vec<_> = text.lines().filter(|line| line.starts_with("# HELP")).collect();
+        let all = helped.len();
+        helped.sort_unstable();
+        helped.dedup();
+        assert!(all > 10 && helped.len() == all, "{text}");
+    }
+}

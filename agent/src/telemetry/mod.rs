@@ -1,0 +1,21 @@
+//! What the agent says about itself: metrics, health, its own profile, its log.
+#![forbid(unsafe_code)]
+
+mod health;
+mod limiter;
+mod log;
+mod metrics;
+mod own_profile;
+mod own_usage;
+mod server;
+
+pub use health::Health;
+pub use limiter::Limiter;
+pub use log::{LogError, start_log};
+pub use metrics::{
+    FrameLabels, Metrics, ProgramLabels, ReasonLabels, SecondsCounter, StackEndLabels,
+    SymbolCacheLabels,
+};
+pub use own_profile::{OwnProfile, OwnProfileError};
+pub use own_usage::OwnUsage;
+pub use server::{bind, serve};

@@ -1,0 +1,9 @@
+//! End to end, as root, on the real kernel: workload → agent → collector → query.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod crashes;
+mod hostile_agent;
+mod hostile_collector;
+mod oneshot;
+mod rights;
+mod shares;

@@ -1,0 +1,76 @@
+//! `sonde-agent record`: files that other tools read, and the command's own exit code.
+
+use std::fs;
+use std::process::Command;
+
+use sonde_tests::workload::program;
+use sonde_tests::{pprof, record};
+use tempfile::TempDir;
+
+#[test]
+fn a_recorded_pprof_file_opens_in_independent_readers() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("out.pb.gz");
+    let shares = program("shares").unwrap();
+    let words = [file.as_os_str(), "--".as_ref(), shares.as_os_str(), "6".as_ref()];
+    let output = record(["-o".as_ref()].into_iter().chain(words)).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let profile = pprof::read(&file).unwrap();
+    assert!((profile.share("work_sixty").unwrap() - 60.0).abs() < 8.0);
+    assert!(profile.period > 0 && profile.time_nanos > 0 && profile.duration_nanos > 0);
+    let Ok(go) = Command::new("go").args(["tool", "pprof", "-top"]).arg(&file).output() else {
+        // Without Go, the reader above, which shares no code with the agent, is the only witness.
+        return;
+    };
+    let said = String::from_utf8_lossy(&go.stdout);
+    assert!(go.status.success(), "{}", String::from_utf8_lossy(&go.stderr));
+    assert!(said.contains("work_sixty"), "{said}");
+    assert!(said.contains("Type: cpu"), "{said}");
+}
+
+#[test]
+fn folded_and_svg_come_from_the_same_recording() {
+    let folder = TempDir::new().unwrap();
+    let (folded, svg) = (folder.path().join("out.folded"), folder.path().join("out.svg"));
+    let shares = program("shares").unwrap();
+    let words = ["-o".as_ref(), folded.as_os_str(), "-o".as_ref(), svg.as_os_str(), "--".as_ref()];
+    let command = [shares.as_os_str(), "4".as_ref()];
+    let output = record(words.into_iter().chain(command)).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let text = fs::read_to_string(&folded).unwrap();
+    let (mut with, mut all) = (0_u64, 0_u64);
+    for line in text.lines() {
+        let (stack, count) = line.rsplit_once(' ').expect("a stack and its count");
+        let count: u64 = count.parse().expect("a count");
+        all += count;
+        if stack.contains("chain_1;chain_2;") && stack.contains("work_sixty") {
+            with += count;
+        }
+    }
+    assert!(with * 100 > all * 45 && all > 100, "{with} of {all}:\n{text}");
+    let drawn = fs::read_to_string(&svg).unwrap();
+    assert!(drawn.contains("<svg") && drawn.contains("work_sixty"));
+}
+
+#[test]
+fn the_commands_exit_code_is_passed_on() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("out.folded");
+    let words = ["-o", &file.to_string_lossy(), "--", "sh", "-c", "exit 7"];
+    let output = record(words).unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn an_unknown_ending_is_refused_before_anything_runs() {
+    let folder = TempDir::new().unwrap();
+    let (out, witness) = (folder.path().join("out.txt"), folder.path().join("ran"));
+    let words = ["-o", &out.to_string_lossy(), "--", "touch", &witness.to_string_lossy()];
+    let output = record(words).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!witness.exists());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!([".svg", ".pb.gz", ".folded"].iter().all(|ending| said.contains(ending)), "{said}");
+}

@@ -1,0 +1,101 @@
+//! A process of a test: output in a file, ended by its own id, never left behind.
+
+use std::fs::{self, File};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::wait_until;
+
+/// A started process. Dropping it kills it.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`, with both its outputs in `log`.
+    ///
+    /// # Errors
+    /// When the program or the log file cannot be opened.
+    pub fn start(mut command: Command, log: &Path) -> Result<Self> {
+        let output = File::create(log).with_context(|| format!("create {}", log.display()))?;
+        let errors = output.try_clone().context("share the log file")?;
+        command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
+        let child = command.spawn().with_context(|| format!("start {command:?}"))?;
+        Ok(Self { child, log: log.to_owned() })
+    }
+
+    /// The process's id: what the kernel calls `tgid`.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the process has not ended yet.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// All it wrote.
+    #[must_use]
+    pub fn output(&self) -> String {
+        fs::read(&self.log).map_or_else(|_| String::new(), |b| String::from_utf8_lossy(&b).into())
+    }
+
+    /// Resident memory in KiB; 0 once it has ended.
+    #[must_use]
+    pub fn resident_kb(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: i32) {
+        if let Ok(id) = libc::pid_t::try_from(self.child.id()) {
+            // SAFETY: kill takes two numbers; the child is not reaped, so the id is still its own.
+            unsafe { libc::kill(id, signal) };
+        }
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it still runs after `patience`; the message ends with what it wrote.
+    pub fn wait(&mut self, patience: Duration) -> Result<ExitStatus> {
+        let waited = wait_until("the end of a process", patience, || !self.runs());
+        waited.with_context(|| format!("it wrote:\n{}", self.output()))?;
+        self.child.wait().context("reap a process")
+    }
+
+    /// Asks it to end with `signal`, and waits.
+    ///
+    /// # Errors
+    /// As [`Process::wait`].
+    pub fn stop(&mut self, signal: i32) -> Result<ExitStatus> {
+        self.signal(signal);
+        self.wait(Duration::from_secs(10))
+    }
+
+    /// Ends it at once, as a crash would.
+    ///
+    /// # Errors
+    /// When it ended before by something else.
+    pub fn crash(&mut self) -> Result<()> {
+        let status = self.stop(libc::SIGKILL)?;
+        anyhow::ensure!(status.signal() == Some(libc::SIGKILL), "it ended before: {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}

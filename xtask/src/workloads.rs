@@ -1,0 +1,55 @@
+//! Builds the programs of `tests/workloads`: with frame pointers and debug info, whatever the
+//! workspace's profile says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::command::{command, run};
+use crate::place;
+
+/// Where the built workloads are.
+pub(crate) fn folder() -> Result<PathBuf> {
+    place::built("workloads")
+}
+
+/// Builds those whose source is newer than the program.
+pub(crate) fn build() -> Result<PathBuf> {
+    let folder = folder()?;
+    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    let sources = place::workspace().join("tests/workloads");
+    for entry in fs::read_dir(&sources).with_context(|| format!("read {}", sources.display()))? {
+        let source = entry.context("read a folder's entry")?.path();
+        let Some(extension) = source.extension() else { continue };
+        let program = folder.join(source.file_stem().unwrap_or_default());
+        let mut compile = match extension.to_str() {
+            Some("c") => c_compiler()?,
+            Some("rs") => rust_compiler(),
+            _ => continue,
+        };
+        if newer(&program, &source) {
+            continue;
+        }
+        run(compile.arg(&source).arg("-o").arg(&program))?;
+    }
+    Ok(folder)
+}
+
+fn c_compiler() -> Result<Command> {
+    let Some(program) = ["cc", "gcc", "clang"].into_iter().find_map(place::program) else {
+        bail!("no C compiler for tests/workloads; install gcc");
+    };
+    Ok(command(program, ["-O2", "-g", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls"]))
+}
+
+fn rust_compiler() -> Command {
+    command("rustc", ["--edition=2024", "-Copt-level=3", "-g", "-Cforce-frame-pointers=yes"])
+}
+
+fn newer(program: &Path, source: &Path) -> bool {
+    let changed = |file: &Path| -> Option<SystemTime> { fs::metadata(file).ok()?.modified().ok() };
+    matches!((changed(program), changed(source)), (Some(built), Some(written)) if built >= written)
+}
