@@ -419,3 +419,28 @@ impl<'a> Names<'a> {
         file
     }
 }
+
+/// Keeps the stacks that pass through the node of this id.
+pub fn keep_under(stacks: &mut Vec<(StackId, i64)>, symbols: &SymbolsView, id: NodeId) {
+    let mut merge = Merge::new();
+    let mut names = Names::new(symbols);
+    let mut calls = Vec::new();
+    stacks.retain(|&(stack, _)| {
+        names.calls(stack, &mut merge, &mut calls);
+        let mut at = NodeId::ALL;
+        at == id
+            || calls.iter().any(|call| {
+                let frame = &merge.tree.frames[call.frame as usize];
+                at = at.child(&frame.name, &frame.binary);
+                at == id
+            })
+    });
+}
+
+/// A stack's function names, outermost first.
+#[must_use]
+pub fn names_of(stack: StackId, symbols: &SymbolsView) -> Vec<&str> {
+    let mut frames = Vec::new();
+    symbols.frames(stack, &mut frames);
+    frames.iter().filter_map(|&frame| symbols.frame(frame)).map(|frame| &*frame.name).collect()
+}

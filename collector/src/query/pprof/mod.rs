@@ -5,7 +5,10 @@ use rustc_hash::FxHashMap;
 
 use crate::store::{FrameId, FunctionId, LocationId, StackId, SymbolsView};
 
+mod own;
 mod schema;
+
+pub use own::{OwnStack, encode_own};
 
 use schema as pb;
 

@@ -1,0 +1,140 @@
+//! HTTP to questions and back: one JSON dialect of our own, for the page and for scripts. Only
+//! `params` reads the clock; what is computed is `query`'s.
+
+mod download;
+mod error;
+mod labels;
+mod params;
+mod profile;
+mod timeline;
+mod trees;
+mod trust;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{Method, Uri};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::store::Store;
+pub(crate) use download::gzip;
+use error::ApiError;
+use trees::Trees;
+
+/// What questions may take together.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    /// Memory for merged trees that are kept, in bytes.
+    pub cache_bytes: usize,
+    /// Questions that are computed at the same time.
+    pub concurrency: usize,
+    /// A question that takes longer is given up.
+    pub timeout: Duration,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self { cache_bytes: 256 << 20, concurrency: 8, timeout: Duration::from_secs(30) }
+    }
+}
+
+/// Questions that may wait for each one that is computed.
+const WAITING_PER_RUNNING: usize = 8;
+
+/// The API and what its handlers share.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+struct Shared {
+    store: Store,
+    trees: Trees,
+    running: Arc<Semaphore>,
+    admitted: Arc<Semaphore>,
+    timeout: Duration,
+}
+
+impl Api {
+    /// Answers from `store`.
+    #[must_use]
+    pub fn new(store: Store, settings: &ApiSettings) -> Self {
+        let running = settings.concurrency.clamp(1, 1024);
+        Self(Arc::new(Shared {
+            store,
+            trees: Trees::new(settings.cache_bytes),
+            running: Arc::new(Semaphore::new(running)),
+            admitted: Arc::new(Semaphore::new(running * (1 + WAITING_PER_RUNNING))),
+            timeout: settings.timeout,
+        }))
+    }
+
+    /// Everything under `/api/v1`.
+    pub fn routes(&self) -> Router {
+        Router::new()
+            .route("/api/v1/profile/types", get(labels::types))
+            .route("/api/v1/labels", get(labels::names))
+            .route("/api/v1/labels/{name}/values", get(labels::values))
+            .route("/api/v1/profile/tree", get(profile::tree))
+            .route("/api/v1/profile/top", get(profile::top))
+            .route("/api/v1/profile/timeline", get(timeline::timeline))
+            .route("/api/v1/profile/download", get(download::download))
+            .route("/api/v1/trust", get(trust::trust))
+            .route("/api/{*path}", get(no_such_path))
+            .layer(from_fn_with_state(self.clone(), within_time))
+            .with_state(self.clone())
+    }
+
+    /// Wraps routes that store: what they store is seen by the next question.
+    pub fn watch_writes(&self, routes: Router) -> Router {
+        routes.layer(from_fn_with_state(self.clone(), note_write))
+    }
+
+    /// Waits for a turn.
+    async fn turn(&self) -> Result<Turn, ApiError> {
+        let admitted =
+            Arc::clone(&self.0.admitted).try_acquire_owned().map_err(|_| ApiError::Busy)?;
+        let running = Arc::clone(&self.0.running).acquire_owned().await;
+        let running = running.map_err(|_| ApiError::Busy)?;
+        Ok(Turn { _admitted: admitted, _running: running })
+    }
+
+    /// Runs what needs a processor rather than a disk away from the threads that serve.
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| ApiError::Internal(format!("the computation broke off: {error}")))
+    }
+}
+
+/// The right to compute; moves into the computation, so that one that nobody waits for any more
+/// still counts.
+struct Turn {
+    _admitted: OwnedSemaphorePermit,
+    _running: OwnedSemaphorePermit,
+}
+
+async fn within_time(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let limit = api.0.timeout;
+    let too_slow = |_| ApiError::TooSlow(limit.as_secs()).into_response();
+    tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(too_slow)
+}
+
+async fn note_write(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let writes = request.method() == Method::POST;
+    let response = next.run(request).await;
+    if writes {
+        api.0.trees.data_changed();
+    }
+    response
+}
+
+async fn no_such_path(uri: Uri) -> ApiError {
+    ApiError::NoSuchPath(uri.path().chars().take(128).collect())
+}

@@ -1,0 +1,102 @@
+//! One port for everything: the routes together, with limits on what a client may ask of the
+//! server before any handler runs.
+
+mod connections;
+mod guard;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::net::TcpListener;
+
+use crate::api::Api;
+use crate::config::Settings;
+use crate::store::{Store, StoreError};
+use crate::telemetry::{self, Metrics};
+use crate::{ingest, ui};
+
+pub use connections::serve;
+
+/// Why the collector did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The port is somebody else's.
+    #[error(
+        "port {port} of {ip} is taken: stop the other program, or choose another with \
+         --listen {ip}:PORT", port = .0.port(), ip = .0.ip()
+    )]
+    PortTaken(SocketAddr),
+    /// The address cannot be listened on for another reason.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store did not open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// All routes over an open store.
+pub fn routes(store: &Store, settings: &Settings, metrics: &Arc<Metrics>) -> Router {
+    let api = Api::new(store.clone(), &settings.api);
+    let ingest = ingest::routes(store.clone(), settings.limits.clone(), metrics.ingest.clone());
+    let routes = Router::new()
+        .merge(api.routes())
+        .merge(api.watch_writes(ingest))
+        .merge(telemetry::routes(Arc::clone(metrics)))
+        .merge(ui::routes());
+    guard::around(routes, metrics)
+}
+
+/// Binds the port.
+///
+/// # Errors
+/// It is taken, or the system refuses.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ServerError::PortTaken(address),
+        _ => ServerError::Listen { address, source },
+    })
+}
+
+/// Runs until SIGTERM or SIGINT, then finishes what is under way and writes out the store.
+/// `started` is told the address once everything answers.
+///
+/// # Errors
+/// The port or the store cannot be had.
+pub async fn run(settings: Settings, started: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
+    // The port first: it is the commonest mistake and the cheapest check.
+    let listener = bind(settings.listen).await?;
+    let stop = stop_signal();
+    let metrics = Arc::new(Metrics::default());
+    let store = Store::open_with(settings.store.clone(), metrics.store.clone()).await?;
+    started(listener.local_addr().unwrap_or(settings.listen));
+    serve(listener, routes(&store, &settings, &metrics), metrics, stop).await;
+    tracing::info!("writing out what is in memory");
+    store.close().await;
+    Ok(())
+}
+
+/// Resolves at the first SIGTERM or SIGINT.
+fn stop_signal() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = signal(SignalKind::terminate()).and_then(|terminate| {
+        signal(SignalKind::interrupt()).map(|interrupt| (terminate, interrupt))
+    });
+    async move {
+        match signals {
+            Ok((mut terminate, mut interrupt)) => {
+                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            }
+            Err(error) => {
+                tracing::error!(%error, "signals cannot be waited for; only kill -9 stops this");
+                std::future::pending().await
+            }
+        }
+    }
+}
