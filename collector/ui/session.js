@@ -31,6 +31,8 @@ import { parsePart, parseSelect, parseView, printView } from "./model/view.js";
  */
 
 const LIVE_MS = 10_000;
+/** Length of the windows in which agents count. */
+const WINDOW_MS = 10_000;
 const WAITING_MS = 4_000;
 /** Widest graph to ask for, pixels. */
 const MOST_PIXELS = 16_384;
@@ -100,7 +102,9 @@ export function createSession() {
 
   function resolveNow() {
     const { view } = store.get();
-    store.set({ span: resolveRange(view.from, view.until, now()) ?? store.get().span });
+    // Whole windows of the agents: steps of the timeline keep their edges from one refresh to the next.
+    const end = Math.ceil(now() / WINDOW_MS) * WINDOW_MS;
+    store.set({ span: resolveRange(view.from, view.until, end) ?? store.get().span });
   }
 
   /**

@@ -69,7 +69,7 @@ export function Table({ session, state }) {
           ${top.error && html`<p class="note pad">${top.error.message} <button type="button" class="plain" onClick=${session.retry}>Try again</button></p>`}
           ${pages?.count === 0 && html`<p class="note pad">No function matches.</p>`}
           <div class="sizer" role="presentation" style=${{ height: `${(pages?.count ?? 0) * ROW}px` }}>
-            ${rows.map(({ row, data }) => html`<${Row} key=${row} row=${row} data=${data} whole=${top.data.total} format=${format}
+            ${rows.map(({ row, data }) => html`<${Row} key=${row} row=${row} data=${data} whole=${tree.data?.whole ?? top.data.total} format=${format}
               current=${row === current} hit=${data !== undefined && view.q !== "" && matches(data.name)} chosen=${data !== undefined && data.name === chosen} onFind=${find} onFocus=${setCurrent} />`)}
           </div>
         </div>

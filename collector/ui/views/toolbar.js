@@ -106,12 +106,14 @@ function Summary({ state }) {
   const tree = /** @type {import("../model/tree.js").Tree | null} */ (state.tree.data);
   if (!tree) return null;
   const ms = tree.span.untilMs - tree.span.fromMs;
+  // A range that ends now is rounded up to a whole window: what is still to come has used nothing.
+  const passed = Math.max(1, Math.min(tree.span.untilMs, Date.now()) - tree.span.fromMs);
   const time = tree.unit === "nanoseconds";
   const error = relativeError(tree.events);
   return html`
     <p class=${`summary ${isStale(state.tree) && !state.tree.quiet ? "stale" : ""}`}>
       <b>${formatValue(tree.whole, tree.unit)}</b> ${time ? "CPU" : ""} of ${lengthTitle(ms)}
-      ${time && html` · ${formatCores(tree.whole / (ms * 1e6))}`}
+      ${time && html` · ${formatCores(tree.whole / (passed * 1e6))}`}
       ${tree.events > 0 && html` · <b>${tree.events.toLocaleString("en")}</b> samples`}
       ${error !== null && html` · <span class="nowrap" title="95 % error of the whole, from the number of samples">± ${formatPercent(100 * error)}</span>`}
     </p>`;
