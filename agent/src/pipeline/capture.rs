@@ -146,8 +146,8 @@ impl Capture {
 
     /// Gets hold of what naming will need while the process is still there.
     fn prepare(&mut self, sample: &Sample, attribution: &Attribution, frames: &[CodeAddress]) {
-        let user = frames.len() - sample.user_stack.len();
-        for (frame, address) in frames[user..].iter().zip(&sample.user_stack) {
+        let user = &frames[sample.kernel_stack.len()..];
+        for (frame, address) in user.iter().zip(&sample.user_stack) {
             match frame {
                 CodeAddress::File(file, _) => self.hand_over(sample.pid, *file, *address),
                 CodeAddress::Jit(_) => self.hand_over_perf_map(sample.pid, attribution.serial),

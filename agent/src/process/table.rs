@@ -72,6 +72,8 @@ enum Memory {
     CopyOf(u32),
     /// It was gone when it was looked at.
     Gone,
+    /// A thread of the kernel: it has none.
+    Kernel,
 }
 
 /// How long a process that exited is remembered: its last samples must have been counted.
@@ -192,10 +194,10 @@ impl ProcessTable {
 
     /// Whose sample it is; `/proc` is asked the first time.
     pub fn attribute(&mut self, sample: &Sample) -> Attribution {
-        if sample.stack_end == StackEnd::KernelThread {
+        self.look_at(sample);
+        if matches!(self.processes[&sample.pid].memory, Memory::Kernel) {
             return Attribution { serial: u64::MAX, identity: Arc::clone(&self.kernel) };
         }
-        self.look_at(sample.pid, sample.boot_ns);
         let evidence_needed = self.processes[&sample.pid].identity.is_none();
         let identity = evidence_needed.then(|| Arc::new(self.identify(sample)));
         let process = self.processes.get_mut(&sample.pid).expect("looked at above");
@@ -208,9 +210,14 @@ impl ProcessTable {
     }
 
     /// Makes sure that the process is in the table and that its regions are known, if they can be.
-    fn look_at(&mut self, pid: u32, boot_ns: u64) {
+    fn look_at(&mut self, sample: &Sample) {
+        let (pid, boot_ns) = (sample.pid, sample.boot_ns);
         let memory = match self.processes.get(&pid).map(|process| &process.memory) {
-            Some(Memory::Known { .. } | Memory::Gone) => return,
+            Some(Memory::Known { .. } | Memory::Gone | Memory::Kernel) => return,
+            // A process that is about to end has no user stack either.
+            None if sample.stack_end == StackEnd::KernelThread && self.is_kernel_thread(pid) => {
+                Ok(Memory::Kernel)
+            }
             Some(Memory::CopyOf(parent)) => {
                 let parent = *parent;
                 self.read_maps(pid).or_else(|_| self.read_maps(parent))
@@ -227,6 +234,18 @@ impl ProcessTable {
             let process = self.new_process(boot_ns, memory);
             self.processes.insert(pid, process);
         }
+    }
+
+    /// By the flags in `/proc/PID/stat`, which follow the name in parentheses and six other fields.
+    fn is_kernel_thread(&self, pid: u32) -> bool {
+        /// `PF_KTHREAD` in `include/linux/sched.h`.
+        const KERNEL_THREAD: u64 = 0x0020_0000;
+        let stat = fs::read_to_string(self.proc_root.join(pid.to_string()).join("stat"));
+        let flags = stat.ok().and_then(|stat| {
+            let (_, fields) = stat.rsplit_once(')')?;
+            fields.split_ascii_whitespace().nth(6)?.parse::<u64>().ok()
+        });
+        flags.is_some_and(|flags| flags & KERNEL_THREAD != 0)
     }
 
     fn read_maps(&mut self, pid: u32) -> io::Result<Memory> {
@@ -271,15 +290,21 @@ impl ProcessTable {
         };
         let kernel = calls(&sample.kernel_stack).into_iter();
         frames.extend(kernel.map(|address| CodeAddress::Kernel(KernelAddress(address))));
-        for address in calls(&sample.user_stack) {
-            frames.push(self.locate_user(sample, address));
+        for (depth, address) in calls(&sample.user_stack).into_iter().enumerate() {
+            let frame = self.locate_user(sample, address);
+            // Code without frame pointers leaves other things where the chain looks for them: past
+            // an address that is no code, nothing is a caller any more.
+            if depth > 0 && matches!(frame, CodeAddress::Unmapped(_)) {
+                break;
+            }
+            frames.push(frame);
         }
     }
 
     fn locate_user(&mut self, sample: &Sample, address: u64) -> CodeAddress {
         let find = |memory: &Memory| match memory {
             Memory::Known { mappings, .. } => mappings.find(address),
-            Memory::CopyOf(_) | Memory::Gone => Some(CodeAddress::Gone(address)),
+            Memory::CopyOf(_) | Memory::Gone | Memory::Kernel => Some(CodeAddress::Gone(address)),
         };
         let Some(process) = self.processes.get_mut(&sample.pid) else {
             return CodeAddress::Gone(address);
@@ -453,6 +478,28 @@ mod tests {
         assert_eq!(located(&mut table, &sample)[2], CodeAddress::Gone(0x1010));
         assert_eq!(&*table.attribute(&sample).identity.service, "short");
         assert_eq!(table.counts().gone, 1);
+    }
+
+    #[test]
+    fn what_is_no_code_ends_the_chain_of_callers() {
+        let proc_root = tempfile::tempdir().expect("a directory");
+        let mut table = table(proc_root.path());
+        table.apply(&exec(5, 10));
+        table.apply(&mapped(5, 11, 0x1000, "/usr/bin/short"));
+        let frames = located(&mut table, &sample(5, 15, &[0x1010, 0x7000_0000, 0x1020]));
+        assert_eq!(frames.len(), 3, "two of the kernel and the leaf: {frames:?}");
+    }
+
+    #[test]
+    fn a_kernel_thread_is_told_from_a_process_that_is_about_to_end() {
+        let proc_root = tempfile::tempdir().expect("a directory");
+        fs::create_dir(proc_root.path().join("2")).expect("made");
+        let stat = "2 (kthr) eadd) S 0 0 0 0 -1 2129984 0 0\n";
+        fs::write(proc_root.path().join("2/stat"), stat).expect("written");
+        let mut table = table(proc_root.path());
+        let ending = |pid| Sample { stack_end: StackEnd::KernelThread, ..sample(pid, 15, &[]) };
+        assert_eq!(&*table.attribute(&ending(2)).identity.service, "kernel");
+        assert_eq!(&*table.attribute(&ending(3)).identity.service, "short");
     }
 
     #[test]

@@ -1,0 +1,39 @@
+//! The decoders as functions of bytes, for fuzz targets and the tests that mutate real input. They
+//! must return, never panic, whatever they are given.
+
+use std::sync::Arc;
+
+use super::body::{Budget, Unzip};
+use super::error::IngestError;
+use super::labels::LabelSet;
+use super::limits::Limits;
+use super::{pprof, push, request};
+use crate::profile::Profile;
+
+/// Decodes a pprof message, gzipped or not.
+///
+/// # Errors
+/// Why the message is refused.
+pub fn decode_pprof(bytes: &[u8]) -> Result<Vec<Profile>, IngestError> {
+    let limits = Limits::default();
+    let mut unzip = Unzip::new(Budget::new(limits.in_flight_bytes).share(), 4 << 20);
+    let plain = unzip.plain(bytes)?;
+    let message = pprof::Message::parse(&plain, &limits)?;
+    let labels = LabelSet::default();
+    let name = Arc::from("process_cpu");
+    let context = pprof::Context { labels: &labels, name, default_unix_ms: 1, limits: &limits };
+    pprof::profiles(&message, &context, &mut pprof::Totals::default())
+}
+
+/// Decodes a body of `push.v1.PusherService/Push`.
+///
+/// # Errors
+/// Why the request is refused.
+pub fn decode_push(bytes: &[u8], json: bool) -> Result<Vec<Profile>, IngestError> {
+    let limits = Limits::default();
+    let mut unzip = Unzip::new(Budget::new(limits.in_flight_bytes).share(), 4 << 20);
+    let series =
+        if json { push::parse_json(bytes, &limits)? } else { push::parse_proto(bytes, &limits)? };
+    let decoded = request::pushed(series, &mut unzip, 1, &limits)?;
+    Ok(decoded.profiles)
+}

@@ -1,0 +1,36 @@
+//! From text to a question for the store, and from its answer to trees, tables and series. No I/O
+//! and no clock: the store's answers and the time are passed in.
+#![forbid(unsafe_code)]
+
+mod folded;
+mod kind;
+mod node_id;
+mod pattern;
+mod pprof;
+mod range;
+mod search;
+mod selector;
+mod svg;
+mod timeline;
+mod top;
+mod tree;
+mod trim;
+mod trust;
+
+#[cfg(test)]
+mod against_naive;
+
+pub use folded::folded;
+pub use kind::Kind;
+pub use node_id::NodeId;
+pub use pattern::{Pattern, PatternError};
+pub use pprof::{Meaning, encode as encode_pprof};
+pub use range::{RangeError, TimeRange};
+pub use search::{Matches, search};
+pub use selector::{SelectorError, parse_selector, parse_type};
+pub use svg::svg;
+pub use timeline::{KindSeries, by_kind, step_ms};
+pub use top::{Row, Sort, top};
+pub use tree::{Tree, TreeFrame};
+pub use trim::{Filler, Node, View, trim};
+pub use trust::{Cost, Count, Trust, trust};

@@ -1,0 +1,199 @@
+//! The one thread that writes: it takes all pushes that wait, logs them with one fsync, and only
+//! then shows them to readers and acknowledges them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustc_hash::FxHashSet;
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::StoreError;
+use super::files;
+use super::live::{Sealed, Shared};
+use super::memtable::{Memtable, SampleRow};
+use super::new_rows::{new_symbols, sample_rows};
+use super::push::{Appended, Prepared};
+use super::recent::RecentPushes;
+use super::symbols::{Dictionary, SymbolRows};
+use super::tables::PushRow;
+use super::wal::{Record, WalWriter};
+
+/// Samples of one group commit: bounds the record's size and how long the first push waits.
+const GROUP_SAMPLES: usize = 200_000;
+/// More segments than this waiting for the disk, and new pushes are refused.
+const MAX_SEALED: usize = 4;
+
+type Answer = oneshot::Sender<Result<Appended, StoreError>>;
+
+/// What the thread is asked to do.
+pub(super) enum Command {
+    /// Store a push; `received_unix_ms` is when it came.
+    Append { push: Prepared, received_unix_ms: i64, answer: Answer },
+    /// Seal the segment if it is old enough.
+    Tick,
+    /// Seal the segment, whatever its age, and say so.
+    Seal { done: oneshot::Sender<Result<(), StoreError>> },
+}
+
+/// State of the committing thread.
+pub(super) struct Committer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) dictionary: Dictionary,
+    pub(super) recent: RecentPushes,
+    pub(super) wal: WalWriter,
+    pub(super) segment: u64,
+    pub(super) flush_wanted: Arc<tokio::sync::Notify>,
+    pub(super) pending: Pending,
+}
+
+/// What the active segment has beside its samples.
+#[derive(Default)]
+pub(super) struct Pending {
+    symbols: SymbolRows,
+    pushes: Vec<PushRow>,
+    first_row: Option<Instant>,
+}
+
+struct Waiting {
+    push: Prepared,
+    received_unix_ms: i64,
+    answer: Answer,
+}
+
+impl Committer {
+    /// Works until every sender is gone.
+    pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        while let Some(first) = commands.blocking_recv() {
+            let mut waiting = Vec::new();
+            let mut other = self.sort_in(first, &mut waiting);
+            let mut samples = 0;
+            while other.is_none() && samples < GROUP_SAMPLES {
+                let Ok(next) = commands.try_recv() else { break };
+                other = self.sort_in(next, &mut waiting);
+                samples += waiting.last().map_or(0, |last| last.push.samples());
+            }
+            if !waiting.is_empty() {
+                self.commit(waiting);
+            }
+            match other {
+                Some(Command::Seal { done }) => drop(done.send(self.seal())),
+                _ => self.seal_if_due(),
+            }
+        }
+    }
+
+    /// Pushes join the group; anything else ends it and is returned.
+    fn sort_in(&self, command: Command, waiting: &mut Vec<Waiting>) -> Option<Command> {
+        match command {
+            Command::Append { push, received_unix_ms, answer } => {
+                waiting.push(Waiting { push, received_unix_ms, answer });
+                None
+            }
+            other => Some(other),
+        }
+    }
+
+    fn commit(&mut self, waiting: Vec<Waiting>) {
+        let segments = self.shared.live().sealed.len();
+        let result = if segments >= MAX_SEALED {
+            Err(StoreError::Busy { segments })
+        } else {
+            self.log_and_show(&waiting)
+        };
+        match result {
+            Ok(outcomes) => {
+                for (waiting, outcome) in waiting.into_iter().zip(outcomes) {
+                    // A sender that hung up will ask again and learn that it is a duplicate.
+                    drop(waiting.answer.send(Ok(outcome)));
+                }
+            }
+            Err(error) => {
+                self.shared.metrics.wal_failures.inc_by(waiting.len() as u64);
+                for waiting in waiting {
+                    drop(waiting.answer.send(Err(error.again())));
+                }
+            }
+        }
+    }
+
+    fn log_and_show(&mut self, waiting: &[Waiting]) -> Result<Vec<Appended>, StoreError> {
+        let mut outcomes = Vec::with_capacity(waiting.len());
+        let mut group: FxHashSet<u128> = FxHashSet::default();
+        let mut record = Record::default();
+        {
+            let live = self.shared.live();
+            for Waiting { push, received_unix_ms, .. } in waiting {
+                if self.recent.knows(push.digest) || !group.insert(push.digest) {
+                    outcomes.push(Appended::Duplicate);
+                    continue;
+                }
+                outcomes.push(Appended::Stored);
+                let before = record.samples.len();
+                for profile in &push.profiles {
+                    new_symbols(&self.dictionary, &live.symbols, profile, &mut record.symbols);
+                    record.samples.extend(sample_rows(profile));
+                }
+                let samples = u32::try_from(record.samples.len() - before).unwrap_or(u32::MAX);
+                let (digest, received_unix_ms) = (push.digest, *received_unix_ms);
+                record.pushes.push(PushRow { digest, received_unix_ms, samples });
+            }
+        }
+        if !record.pushes.is_empty() {
+            let before = self.wal.len();
+            self.wal.append(&record)?;
+            self.shared.metrics.wal_syncs.inc();
+            self.shared.metrics.wal_bytes.inc_by(self.wal.len() - before);
+            self.show(record);
+        }
+        Ok(outcomes)
+    }
+
+    fn show(&mut self, record: Record) {
+        let mut live = self.shared.live_mut();
+        self.dictionary.take_in(&mut live.symbols, &record.symbols);
+        record.samples.iter().for_each(|row| live.active.push(*row));
+        drop(live);
+        record.pushes.iter().for_each(|push| self.recent.remember(*push));
+        self.pending.symbols.append(record.symbols);
+        self.pending.pushes.extend(record.pushes);
+        self.pending.first_row.get_or_insert_with(Instant::now);
+    }
+
+    fn seal_if_due(&mut self) {
+        let settings = &self.shared.settings;
+        let bytes = (self.shared.live().active.len() * size_of::<SampleRow>()) as u64;
+        let old =
+            self.pending.first_row.is_some_and(|first| first.elapsed() >= settings.flush_interval);
+        if (old || bytes >= settings.flush_bytes)
+            && let Err(error) = self.seal()
+        {
+            tracing::warn!(%error, "the log goes on in its old segment");
+        }
+    }
+
+    /// Ends the segment: its rows wait for the disk, and a new log begins.
+    fn seal(&mut self) -> Result<(), StoreError> {
+        if self.pending.pushes.is_empty() {
+            return Ok(());
+        }
+        let path = files::wal_path(&self.shared.settings.data_dir, self.segment + 1);
+        let next = WalWriter::create(path)?;
+        let old = std::mem::replace(&mut self.wal, next);
+        let pending = std::mem::take(&mut self.pending);
+        let mut live = self.shared.live_mut();
+        let samples: Memtable = std::mem::take(&mut live.active);
+        live.sealed.push(Arc::new(Sealed {
+            segment: self.segment,
+            samples,
+            symbols: pending.symbols,
+            pushes: pending.pushes,
+            wal: old.path().to_owned(),
+        }));
+        let waiting = i64::try_from(live.sealed.len()).unwrap_or(i64::MAX);
+        self.shared.metrics.sealed_segments.set(waiting);
+        drop(live);
+        self.segment += 1;
+        self.flush_wanted.notify_one();
+        Ok(())
+    }
+}

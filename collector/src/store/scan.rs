@@ -1,0 +1,174 @@
+//! Questions to the Parquet files, as DataFusion plans. Files that cannot have an answer are left
+//! out by their times, row groups and pages by their statistics.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{Int64Type, UInt64Type};
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::functions_aggregate::expr_fn::sum;
+use datafusion::prelude::{Expr, ParquetReadOptions, SessionConfig, SessionContext, col, lit};
+
+use super::error::StoreError;
+use super::files::DataFile;
+use super::parquet_file::samples_schema;
+use super::settings::StoreSettings;
+
+/// The query engine of one store.
+pub(super) struct Engine {
+    context: SessionContext,
+}
+
+/// Conditions on rows; each list is `None` where any value passes.
+pub(super) struct RowFilter {
+    pub(super) services: Option<Vec<String>>,
+    pub(super) types: Option<Vec<String>>,
+    pub(super) series: Option<Vec<u64>>,
+    pub(super) from_unix_ms: i64,
+    pub(super) until_unix_ms: i64,
+}
+
+/// What rows are added up by, beside the step of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Stack,
+    Series,
+}
+
+impl Engine {
+    pub(super) fn new(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let mut config =
+            SessionConfig::new().with_target_partitions(settings.query_partitions.max(1));
+        let options = config.options_mut();
+        options.execution.parquet.pushdown_filters = true;
+        options.execution.parquet.reorder_filters = true;
+        options.execution.parquet.schema_force_view_types = false;
+        let pool = Arc::new(GreedyMemoryPool::new(settings.query_memory_bytes));
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
+        Ok(Self { context: SessionContext::new_with_config_rt(config, runtime) })
+    }
+
+    /// Sum by key.
+    pub(super) async fn sums(
+        &self,
+        files: &[Arc<DataFile>],
+        filter: &RowFilter,
+        key: Key,
+    ) -> Result<Vec<(u64, i64)>, StoreError> {
+        let Some(rows) = self.rows(files, filter).await? else { return Ok(Vec::new()) };
+        let key = key_column(key).alias("key");
+        let batches =
+            rows.aggregate(vec![key], vec![sum(col("value")).alias("sum")])?.collect().await?;
+        let mut sums = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        for batch in &batches {
+            let (keys, values) = (u64s(batch, "key")?, i64s(batch, "sum")?);
+            sums.extend(keys.iter().copied().zip(values.iter().copied()));
+        }
+        Ok(sums)
+    }
+
+    /// Sum by step of time and key.
+    pub(super) async fn steps(
+        &self,
+        files: &[Arc<DataFile>],
+        filter: &RowFilter,
+        step_ms: i64,
+        key: Key,
+    ) -> Result<Vec<(i64, u64, i64)>, StoreError> {
+        let Some(rows) = self.rows(files, filter).await? else { return Ok(Vec::new()) };
+        let step = ((col("time") - lit(filter.from_unix_ms)) / lit(step_ms)).alias("step");
+        let key = key_column(key).alias("key");
+        let batches = rows
+            .aggregate(vec![step, key], vec![sum(col("value")).alias("sum")])?
+            .collect()
+            .await?;
+        let mut sums = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        for batch in &batches {
+            let (steps, keys, values) =
+                (i64s(batch, "step")?, u64s(batch, "key")?, i64s(batch, "sum")?);
+            let keyed = steps.iter().copied().zip(keys.iter().copied());
+            sums.extend(
+                keyed.zip(values.iter().copied()).map(|((step, key), sum)| (step, key, sum)),
+            );
+        }
+        Ok(sums)
+    }
+
+    /// The rows that pass, not read yet; `None` if no file can have any.
+    async fn rows(
+        &self,
+        files: &[Arc<DataFile>],
+        filter: &RowFilter,
+    ) -> Result<Option<DataFrame>, StoreError> {
+        let overlaps = |file: &&Arc<DataFile>| {
+            file.entry.from_unix_ms < filter.until_unix_ms
+                && file.entry.until_unix_ms > filter.from_unix_ms
+        };
+        let files: Vec<&Arc<DataFile>> = files.iter().filter(overlaps).collect();
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let inside = files.iter().all(|file| {
+            file.entry.from_unix_ms >= filter.from_unix_ms
+                && file.entry.until_unix_ms <= filter.until_unix_ms
+        });
+        let rows = self.read(&files).await?;
+        Ok(Some(match condition(filter, inside) {
+            Some(condition) => rows.filter(condition)?,
+            None => rows,
+        }))
+    }
+
+    async fn read(&self, files: &[&Arc<DataFile>]) -> Result<DataFrame, StoreError> {
+        let paths: Vec<String> =
+            files.iter().map(|file| file.path.to_string_lossy().into_owned()).collect();
+        let schema = samples_schema();
+        let options = ParquetReadOptions::default().schema(&schema).skip_metadata(true);
+        Ok(self.context.read_parquet(paths, options).await?)
+    }
+}
+
+fn key_column(key: Key) -> Expr {
+    match key {
+        Key::Stack => col("stack"),
+        Key::Series => col("series"),
+    }
+}
+
+fn condition(filter: &RowFilter, all_times: bool) -> Option<Expr> {
+    let names = |column: &str, names: &Option<Vec<String>>| {
+        let names = names.as_ref()?;
+        Some(col(column).in_list(names.iter().map(|name| lit(name.as_str())).collect(), false))
+    };
+    let series = filter.series.as_ref().map(|series| {
+        col("series").in_list(series.iter().map(|series| lit(*series)).collect(), false)
+    });
+    let time = (!all_times).then(|| {
+        col("time").gt_eq(lit(filter.from_unix_ms)).and(col("time").lt(lit(filter.until_unix_ms)))
+    });
+    [names("service", &filter.services), names("type", &filter.types), series, time]
+        .into_iter()
+        .flatten()
+        .reduce(Expr::and)
+}
+
+fn u64s<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a [u64], StoreError> {
+    let column =
+        batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<UInt64Type>());
+    Ok(column.filter(|column| column.null_count() == 0).ok_or_else(|| unexpected(name))?.values())
+}
+
+fn i64s<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a [i64], StoreError> {
+    let column =
+        batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
+    Ok(column.filter(|column| column.null_count() == 0).ok_or_else(|| unexpected(name))?.values())
+}
+
+fn unexpected(column: &str) -> StoreError {
+    StoreError::Table {
+        table: "answer",
+        what: format!("column {column} is not what was asked for"),
+    }
+}

@@ -1,0 +1,218 @@
+//! What the store held at one moment, and the questions answered on it: samples in memory are
+//! added up here, those in files by `scan`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::error::StoreError;
+use super::files::DataFile;
+use super::memtable::{Memtable, SampleRow};
+use super::scan::{Engine, Key, RowFilter};
+use super::select::{Merged, Select, Timeline, TimelineBy, TimelineGroup, TimelinePoint};
+use super::symbols::{Series, StackId, Symbols};
+
+/// More steps than any screen has pixels; a question for more is a mistake.
+const MAX_STEPS: i64 = 20_000;
+
+/// More services or types than this in one condition cost more than the rows they would leave out.
+const MAX_NAMES: usize = 256;
+
+/// Everything a query reads. Writes after it was taken are not seen; files that are replaced
+/// meanwhile stay until it is dropped.
+pub(super) struct Snapshot {
+    pub(super) engine: Arc<Engine>,
+    pub(super) symbols: Symbols,
+    /// Samples in memory: sealed segments and the one being filled.
+    pub(super) tables: Vec<Memtable>,
+    pub(super) files: Vec<Arc<DataFile>>,
+}
+
+/// The series that pass a question's conditions.
+struct Chosen {
+    series: FxHashMap<u64, Arc<Series>>,
+    filter: RowFilter,
+}
+
+impl Snapshot {
+    /// Sum by stack.
+    pub(super) async fn merge(&self, select: &Select) -> Result<Merged, StoreError> {
+        let chosen = self.choose(select);
+        let sums = self.sums(&chosen, Key::Stack).await?;
+        let (events, value_without_period) = match chosen.one_period() {
+            Some(one) => {
+                events_of(one, sums.values().fold(0, |all: i64, sum| all.saturating_add(*sum)))
+            }
+            None => events(&self.sums(&chosen, Key::Series).await?, &chosen),
+        };
+        let stacks = sums.into_iter().map(|(stack, value)| (StackId(stack), value)).collect();
+        Ok(Merged { stacks, events, value_without_period, series: chosen.series.len() })
+    }
+
+    /// Sum by series.
+    pub(super) async fn series(
+        &self,
+        select: &Select,
+    ) -> Result<Vec<(Arc<Series>, i64)>, StoreError> {
+        let chosen = self.choose(select);
+        let totals = self.sums(&chosen, Key::Series).await?;
+        let named = |(id, total)| Some((Arc::clone(chosen.series.get(&id)?), total));
+        Ok(totals.into_iter().filter_map(named).collect())
+    }
+
+    /// Sum by step and group.
+    pub(super) async fn timeline(
+        &self,
+        select: &Select,
+        step_ms: i64,
+        by: &TimelineBy,
+    ) -> Result<Timeline, StoreError> {
+        let steps = count_steps(select, step_ms)?;
+        let chosen = self.choose(select);
+        let key = if *by == TimelineBy::Stack { Key::Stack } else { Key::Series };
+        let groups = group_names(&chosen, by);
+        let mut sums: FxHashMap<(u32, TimelineGroup), i64> = FxHashMap::default();
+        let mut count = |step: i64, key: u64, value: i64| {
+            let group = match (by, groups.get(&key)) {
+                (TimelineBy::Stack, _) => TimelineGroup::Stack(StackId(key)),
+                (_, Some(name)) => TimelineGroup::Label(Arc::clone(name)),
+                (_, None) => TimelineGroup::All,
+            };
+            add(sums.entry((u32::try_from(step).unwrap_or(0), group)).or_default(), value);
+        };
+        self.scan(&chosen, |row| {
+            count((row.unix_ms - select.from_unix_ms) / step_ms, key.of(row), row.value);
+        });
+        for (step, key, sum) in self.engine.steps(&self.files, &chosen.filter, step_ms, key).await?
+        {
+            count(step, key, sum);
+        }
+        let mut points: Vec<TimelinePoint> = sums
+            .into_iter()
+            .filter(|(_, value)| *value != 0)
+            .map(|((step, group), value)| TimelinePoint { step, group, value })
+            .collect();
+        points.sort_unstable_by(|a, b| (a.step, &a.group).cmp(&(b.step, &b.group)));
+        Ok(Timeline { from_unix_ms: select.from_unix_ms, step_ms, steps, points })
+    }
+
+    fn choose(&self, select: &Select) -> Chosen {
+        let mut series: FxHashMap<u64, Arc<Series>> = FxHashMap::default();
+        let mut rest: Vec<&Arc<Series>> = Vec::new();
+        let (mut services, mut types) = (BTreeSet::new(), BTreeSet::new());
+        for one in self.symbols.series() {
+            if select.accepts(one) {
+                services.insert(one.service());
+                types.insert(&one.profile_type);
+                series.insert(one.id.0, Arc::clone(one));
+            } else {
+                rest.push(one);
+            }
+        }
+        let narrow = !rest.is_empty();
+        let services = (narrow && services.len() <= MAX_NAMES).then_some(services);
+        let types = (narrow && types.len() <= MAX_NAMES).then_some(types);
+        // Series need a condition of their own only where service and type let others pass.
+        let others = rest.iter().any(|one| {
+            services.as_ref().is_none_or(|services| services.contains(one.service()))
+                && types.as_ref().is_none_or(|types| types.contains(&one.profile_type))
+        });
+        let filter = RowFilter {
+            services: services.map(|names| names.into_iter().map(str::to_owned).collect()),
+            types: types.map(|types| types.into_iter().map(ToString::to_string).collect()),
+            series: others.then(|| series.keys().copied().collect()),
+            from_unix_ms: select.from_unix_ms,
+            until_unix_ms: select.until_unix_ms,
+        };
+        Chosen { series, filter }
+    }
+
+    async fn sums(&self, chosen: &Chosen, key: Key) -> Result<FxHashMap<u64, i64>, StoreError> {
+        let mut sums: FxHashMap<u64, i64> = FxHashMap::default();
+        if chosen.series.is_empty() {
+            return Ok(sums);
+        }
+        self.scan(chosen, |row| add(sums.entry(key.of(row)).or_default(), row.value));
+        for (key, sum) in self.engine.sums(&self.files, &chosen.filter, key).await? {
+            add(sums.entry(key).or_default(), sum);
+        }
+        Ok(sums)
+    }
+
+    /// Visits the samples in memory that the question is about.
+    fn scan(&self, chosen: &Chosen, mut visit: impl FnMut(&SampleRow)) {
+        let range = chosen.filter.from_unix_ms..chosen.filter.until_unix_ms;
+        for row in self.tables.iter().flat_map(Memtable::iter) {
+            if range.contains(&row.unix_ms) && chosen.series.contains_key(&row.series) {
+                visit(row);
+            }
+        }
+    }
+}
+
+impl Key {
+    fn of(self, row: &SampleRow) -> u64 {
+        match self {
+            Self::Stack => row.stack,
+            Self::Series => row.series,
+        }
+    }
+}
+
+impl Chosen {
+    /// A series that stands for all, if all count events alike.
+    fn one_period(&self) -> Option<&Series> {
+        let mut all = self.series.values();
+        let first = all.next()?;
+        let alike = |other: &Arc<Series>| {
+            other.period == first.period && other.profile_type == first.profile_type
+        };
+        all.all(alike).then_some(first)
+    }
+}
+
+fn add(sum: &mut i64, value: i64) {
+    *sum = sum.saturating_add(value);
+}
+
+fn group_names(chosen: &Chosen, by: &TimelineBy) -> FxHashMap<u64, Arc<str>> {
+    let TimelineBy::Label(label) = by else { return FxHashMap::default() };
+    let value = |series: &Series| series.labels.get(label).cloned().unwrap_or_default();
+    chosen.series.iter().map(|(&id, series)| (id, value(series))).collect()
+}
+
+fn events(totals: &FxHashMap<u64, i64>, chosen: &Chosen) -> (f64, i64) {
+    let mut all = (0.0, 0i64);
+    for (id, &total) in totals {
+        if let Some(series) = chosen.series.get(id) {
+            let (events, unknown) = events_of(series, total);
+            all = (all.0 + events, all.1.saturating_add(unknown));
+        }
+    }
+    all
+}
+
+/// How many events a total of one series stands for, or the total again if nobody knows: counts
+/// are events; other values are where the period has their unit.
+#[expect(clippy::cast_precision_loss, reason = "a count for people; 53 bits are enough")]
+fn events_of(series: &Series, total: i64) -> (f64, i64) {
+    let kind = &series.profile_type;
+    if kind.sample_unit.as_ref() == "count" {
+        (total as f64, 0)
+    } else if series.period > 0 && kind.sample_unit == kind.period_unit {
+        (total as f64 / series.period as f64, 0)
+    } else {
+        (0.0, total)
+    }
+}
+
+fn count_steps(select: &Select, step_ms: i64) -> Result<usize, StoreError> {
+    let range = select.until_unix_ms.saturating_sub(select.from_unix_ms).max(0);
+    if step_ms <= 0 || range / step_ms.max(1) > MAX_STEPS {
+        return Err(StoreError::BadSelect(format!(
+            "a range of {range} ms in steps of {step_ms} ms is more than {MAX_STEPS} steps"
+        )));
+    }
+    Ok(usize::try_from(range / step_ms + i64::from(range % step_ms != 0)).unwrap_or(0))
+}

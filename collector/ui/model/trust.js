@@ -1,0 +1,135 @@
+// @ts-check
+// Whether the picture rests on whole data, in words: what is missing, how much, and why.
+
+import { clock } from "./range.js";
+import { counted, formatCores, formatShare } from "./units.js";
+
+/**
+ * @typedef {object} Part one figure of the trust bar
+ * @property {string} key
+ * @property {string} figure
+ * @property {string} words
+ * @property {boolean} whole
+ * @property {string[]} reasons one sentence each
+ */
+
+/** Below this share of incomplete stacks or unknown frames the picture is called whole. */
+const TOLERATED = 0.01;
+
+/** The agents' labels in words; a label from a newer agent is said as it came. */
+const REASONS = /** @type {Record<string, string>} */ ({
+  truncated: "cut at the deepest frame the agent keeps",
+  no_mapping: "ran into memory no file is mapped at",
+  read_fault: "memory could not be read",
+  frame_pointers_lost: "the chain of frame pointers broke off",
+  stripped: "the binary has no symbols",
+  jit_without_perf_map: "generated code, and no perf map that names it",
+  not_in_perf_map: "generated code that its perf map does not name",
+  file_gone: "the file was gone before it could be read",
+  not_readable: "the file could not be read",
+  process_gone: "the process ended before it could be looked at",
+  kernel_symbols_hidden: "the kernel hides its symbols from this agent",
+  sample_ring_full: "the kernel's sample buffer was full",
+  process_ring_full: "the kernel's process buffer was full",
+  pipeline_queue_full: "the agent was too slow",
+  record_invalid: "a kernel record could not be read",
+  window_full: "more distinct stacks than a window holds",
+  export_queue_full: "the agent's send queue was full",
+  export_refused: "the collector refused the profile",
+  export_unsent: "the agent stopped before it was sent",
+});
+
+/** @param {string} reason */
+export function reasonWords(reason) {
+  return REASONS[reason.replaceAll(" ", "_")] ?? reason.replaceAll("_", " ");
+}
+
+/**
+ * @param {any} answer of /trust
+ * @returns {Part[]}
+ */
+export function trustParts(answer) {
+  const { stacks, frames, lost, agents, cost } = answer;
+  if (agents.seen === 0 && stacks.total === 0) return [unreported()];
+  return [stacksPart(stacks), framesPart(frames), lostPart(lost), agentsPart(agents), costPart(cost)];
+}
+
+/** Other agents than ours may push here, and they say nothing of what they lost. @returns {Part} */
+function unreported() {
+  return {
+    key: "unreported", figure: "No agent", words: "has said how complete this data is", whole: false,
+    reasons: ["No Sonde agent reported on itself in this range, so what was lost or left unnamed is not known."],
+  };
+}
+
+/** @param {any} stacks */
+function stacksPart({ total, complete, by_reason }) {
+  const missing = total - complete;
+  return {
+    key: "stacks", figure: formatShare(complete, total), words: "complete stacks",
+    whole: missing <= TOLERATED * total,
+    reasons: byReason(by_reason, missing, total, "stacks"),
+  };
+}
+
+/** @param {any} frames */
+function framesPart({ total, unknown, by_reason }) {
+  return {
+    key: "frames", figure: formatShare(unknown, total), words: "unknown frames",
+    whole: unknown <= TOLERATED * total, reasons: byReason(by_reason, unknown, total, "frames"),
+  };
+}
+
+/** @param {any} lost */
+function lostPart({ total, by_reason }) {
+  return {
+    key: "lost", figure: total.toLocaleString("en"), words: total === 1 ? "sample lost" : "samples lost", whole: total === 0,
+    reasons: by_reason.filter((/** @type {any} */ one) => one.count > 0)
+      .map((/** @type {any} */ one) => `${counted(one.count, "sample")}: ${reasonWords(one.reason)}`),
+  };
+}
+
+/** @param {any} agents */
+function agentsPart({ seen, hosts }) {
+  const stale = hosts.filter((/** @type {any} */ one) => one.stale);
+  return {
+    key: "agents", figure: `${seen - stale.length} of ${seen}`, words: seen === 1 ? "agent" : "agents",
+    whole: seen > 0 && stale.length === 0,
+    reasons: seen === 0 ? ["No agent reports on itself in this range."]
+      : stale.map((/** @type {any} */ one) => `${one.host} is silent since ${clock(one.last_seen_ms, true)}`),
+  };
+}
+
+/** @param {any} cost */
+function costPart({ cores }) {
+  return { key: "cost", figure: costFigure(cores), words: "", whole: true, reasons: [] };
+}
+
+/** "0.3 % of one core" while it is below one. @param {number} cores */
+function costFigure(cores) {
+  return cores < 1 ? `${formatShare(cores, 1)} of one core` : formatCores(cores);
+}
+
+/**
+ * @param {{ reason: string, count: number }[]} reasons
+ * @param {number} missing
+ * @param {number} total
+ * @param {string} what
+ */
+function byReason(reasons, missing, total, what) {
+  if (missing <= 0) return [];
+  return reasons.filter(({ reason, count }) => count > 0 && !["complete", "frame_pointer_root", "named"].includes(reason))
+    .sort((one, other) => other.count - one.count)
+    .map(({ reason, count }) => `${formatShare(count, total)} of ${what}: ${reasonWords(reason)}`);
+}
+
+/**
+ * One word for the dot: what a reader must know first.
+ * @param {Part[]} parts
+ */
+export function verdict(parts) {
+  const missing = parts.filter(({ whole }) => !whole);
+  if (missing.length === 0) return { whole: true, word: "Complete" };
+  if (missing.some(({ key }) => key === "unreported")) return { whole: false, word: "Unknown" };
+  return { whole: false, word: missing.some(({ key }) => key === "lost") ? "Samples lost" : "Incomplete" };
+}
