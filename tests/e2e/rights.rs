@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use sonde_tests::collector::Collector;
+use sonde_tests::workload::program;
 use sonde_tests::{Agent, binary};
 use tempfile::TempDir;
 
@@ -16,6 +17,21 @@ fn root_without_cap_sys_resource_is_enough() {
     let mut agent = Agent::start_by(less, &collector, folder.path()).unwrap();
     assert!(agent.metrics().unwrap().ends_with("# EOF\n"));
     assert!(agent.process.stop(libc::SIGTERM).unwrap().success());
+}
+
+/// The set of `deploy/systemd/sonde-agent.service`.
+#[test]
+fn five_capabilities_are_enough_for_named_kernel_and_user_stacks() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("out.folded");
+    let mut less = Command::new("setpriv");
+    less.arg("--bounding-set=-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search,+syslog");
+    less.arg("--inh-caps=-all").arg(binary("SONDE_AGENT_BIN").unwrap()).arg("record");
+    less.arg("-o").arg(&out).arg("--").arg(program("syscalls").unwrap()).arg("3");
+    let output = less.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let stacks = std::fs::read_to_string(&out).unwrap();
+    assert!(stacks.contains("read_zeroes") && stacks.contains("vfs_read"), "{stacks}");
 }
 
 #[test]

@@ -18,6 +18,9 @@ pub(crate) const FOR_TESTS: [(&str, &str); 7] = [
     ("npm", "npm"),
 ];
 
+/// What a page needs to be drawn, and no program shows.
+pub(crate) const FONTS: [&str; 1] = ["fonts-dejavu-core"];
+
 /// Installs the packages of those programs that are not in `PATH`.
 pub(crate) fn install_programs(purpose: &str, wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> = wanted

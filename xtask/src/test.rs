@@ -25,6 +25,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     if kinds != ["unit"] {
         packages::install_programs("the tests", &packages::FOR_TESTS)?;
+        if place::program("dpkg-query").is_some() {
+            packages::install("the browser tests", &packages::FONTS)?;
+        }
     }
     setup::run(&[])?;
     let mut count = Count::default();
