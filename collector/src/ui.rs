@@ -17,8 +17,6 @@ use crate::api::gzip;
 
 #[derive(RustEmbed)]
 #[folder = "ui/"]
-#[exclude = "package.json"]
-#[exclude = "*.d.ts"]
 struct Files;
 
 /// Pages of the application; each is the same document, which reads its address.
@@ -78,9 +76,15 @@ struct Asset {
 /// Every file, compressed once.
 static EMBEDDED: LazyLock<HashMap<String, Asset>> = LazyLock::new(|| {
     Files::iter()
+        .filter(|path| is_shipped(path))
         .filter_map(|path| Some((path.to_string(), Asset::new(Files::get(&path)?))))
         .collect()
 });
+
+/// What only editors and tests of the page need stays unserved.
+fn is_shipped(path: &str) -> bool {
+    path != "package.json" && !path.ends_with(".d.ts")
+}
 
 impl Asset {
     fn find(path: &str) -> Option<Cow<'static, Self>> {

@@ -17,7 +17,7 @@ const DEFAULT_TYPE: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 /// The parameters of one request; of a name that is given twice the last counts.
 pub(super) struct Params(FxHashMap<String, String>);
 
-impl<S: Sync> FromRequestParts<S> for Params {
+impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {

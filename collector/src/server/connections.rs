@@ -68,6 +68,11 @@ pub async fn serve(
     }
 }
 
+/// The sender gone is an end too; what `wait_for` borrows must not outlive it.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
 async fn connection(stream: TcpStream, routes: Router, mut stopped: watch::Receiver<bool>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
@@ -81,7 +86,7 @@ async fn connection(stream: TcpStream, routes: Router, mut stopped: watch::Recei
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        _ = stopped.wait_for(|stopped| *stopped) => {
+        () = told(&mut stopped) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -7,6 +7,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::ingest::IngestMetrics;
+use crate::store::StoreMetrics;
 
 /// Labels of one count of answers: route and status.
 type Answer = [(&'static str, String); 2];
@@ -17,6 +18,8 @@ pub struct Metrics {
     registry: Registry,
     /// The ingest's counters.
     pub ingest: IngestMetrics,
+    /// The store's counters.
+    pub store: StoreMetrics,
     answers: Family<Vec<(&'static str, String)>, Counter>,
     refused_connections: Counter,
 }
@@ -26,6 +29,8 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("sonde");
         let ingest = IngestMetrics::default();
         ingest.register(&mut registry);
+        let store = StoreMetrics::default();
+        store.register(&mut registry);
         let answers = Family::default();
         registry.register(
             "collector_http_answers",
@@ -40,7 +45,7 @@ impl Default for Metrics {
         );
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("collector_build", "What runs here", version);
-        Self { registry, ingest, answers, refused_connections }
+        Self { registry, ingest, store, answers, refused_connections }
     }
 }
 
