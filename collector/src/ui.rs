@@ -20,8 +20,7 @@ use crate::api::gzip;
 struct Files;
 
 /// Pages of the application; each is the same document, which reads its address.
-const PAGES: [&str; 7] =
-    ["/", "/fleet", "/services", "/profiles", "/traces", "/map", "/agents"];
+const PAGES: [&str; 7] = ["/", "/fleet", "/services", "/profiles", "/traces", "/map", "/agents"];
 
 /// Smaller files gain nothing from compression.
 const WORTH_COMPRESSING: usize = 512;
@@ -105,7 +104,8 @@ impl Asset {
 
     fn new(file: rust_embed::EmbeddedFile) -> Self {
         let mime = file.metadata.mimetype();
-        let text = mime.starts_with("text/") || mime.ends_with("javascript") || mime.contains("svg");
+        let text =
+            mime.starts_with("text/") || mime.ends_with("javascript") || mime.contains("svg");
         let mime = if text { format!("{mime}; charset=utf-8") } else { mime.to_owned() };
         let hash = file.metadata.sha256_hash();
         let mut etag = String::from("\"");

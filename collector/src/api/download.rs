@@ -14,10 +14,7 @@ use super::params::{Params, Question};
 use crate::query::{self, Meaning, NodeId, Tree};
 
 /// `GET /api/v1/profile/download`
-pub(super) async fn download(
-    State(api): State<Api>,
-    params: Params,
-) -> Result<Response, ApiError> {
+pub(super) async fn download(State(api): State<Api>, params: Params) -> Result<Response, ApiError> {
     let question = params.question()?;
     let format = params.word("format", &["pprof", "folded", "svg"])?;
     let root = params.root()?;
@@ -43,7 +40,8 @@ impl Api {
         let encode = move || {
             let _turn = turn;
             query::keep_under(&mut merged.stacks, &symbols, root);
-            let part = |part: fn(&crate::profile::ProfileType) -> &str| of.as_ref().map_or("", part);
+            let part =
+                |part: fn(&crate::profile::ProfileType) -> &str| of.as_ref().map_or("", part);
             let mut periods = series.iter().map(|(series, _)| series.period);
             let period = periods.next().unwrap_or(0);
             let meaning = Meaning {
@@ -62,18 +60,20 @@ impl Api {
 
     async fn folded(&self, question: &Question, root: NodeId) -> Result<Vec<u8>, ApiError> {
         let merged = self.tree(question).await?;
-        self.compute(move || Ok(query::folded(&merged.tree, start(&merged.tree, root)?).into_bytes()))
-            .await?
+        self.compute(move || {
+            Ok(query::folded(&merged.tree, start(&merged.tree, root)?).into_bytes())
+        })
+        .await?
     }
 
     async fn svg(&self, question: &Question, root: NodeId) -> Result<Vec<u8>, ApiError> {
         let merged = self.tree(question).await?;
         let title = title(question);
-        let unit = question.profile_type().map_or_else(String::new, |of| of.sample_unit.to_string());
+        let unit =
+            question.profile_type().map_or_else(String::new, |of| of.sample_unit.to_string());
         let draw = move || {
             let root = start(&merged.tree, root)?;
-            query::svg(&merged.tree, root, &title, &unit)
-                .map_err(|_| ApiError::Nothing("draw"))
+            query::svg(&merged.tree, root, &title, &unit).map_err(|_| ApiError::Nothing("draw"))
         };
         self.compute(draw).await?
     }

@@ -18,7 +18,10 @@ use crate::store::{Select, Series};
 pub(super) const TRUST_PROFILE: &str = "sonde_trust";
 
 impl Api {
-    pub(super) async fn series(&self, select: &Select) -> Result<Vec<(Arc<Series>, i64)>, ApiError> {
+    pub(super) async fn series(
+        &self,
+        select: &Select,
+    ) -> Result<Vec<(Arc<Series>, i64)>, ApiError> {
         let _turn = self.turn().await?;
         Ok(self.0.store.series(select).await?)
     }

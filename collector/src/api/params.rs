@@ -47,8 +47,11 @@ fn decode(text: &str) -> Result<String, ApiError> {
             b'%' => {
                 let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
                 let (high, low) = (digit(bytes.next()), digit(bytes.next()));
-                let value = high.zip(low).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-                value.ok_or_else(|| refused("query", "not percent-encoded: `%` needs two hex digits"))?
+                let value =
+                    high.zip(low).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+                value.ok_or_else(|| {
+                    refused("query", "not percent-encoded: `%` needs two hex digits")
+                })?
             }
             other => other,
         });

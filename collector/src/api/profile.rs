@@ -34,10 +34,7 @@ impl Api {
 }
 
 /// `GET /api/v1/profile/tree`
-pub(super) async fn tree(
-    State(api): State<Api>,
-    params: Params,
-) -> Result<Json<Value>, ApiError> {
+pub(super) async fn tree(State(api): State<Api>, params: Params) -> Result<Json<Value>, ApiError> {
     let question = params.question()?;
     let width = params.number("width", 1200_u32, 1..=16_384)?;
     let (root, pattern) = (params.root()?, params.pattern()?);
@@ -45,9 +42,8 @@ pub(super) async fn tree(
     let merged = api.tree(&question).await?;
     let answer = move || {
         let mut answer = draw(&merged, root, width);
-        answer["match"] = pattern.map_or(Value::Null, |pattern| {
-            found(&merged.tree, root, width, &pattern, &q)
-        });
+        answer["match"] =
+            pattern.map_or(Value::Null, |pattern| found(&merged.tree, root, width, &pattern, &q));
         answer
     };
     let mut answer = api.compute(answer).await?;
@@ -78,8 +74,7 @@ fn draw(merged: &MergedTree, root: NodeId, width: u32) -> Value {
     let values = |of: fn((i64, i64)) -> i64| {
         view.nodes.iter().map(|node| of(tree.values(node.node))).collect::<Vec<_>>()
     };
-    let fillers =
-        |of: fn(&query::Filler) -> Value| view.fillers.iter().map(of).collect::<Vec<_>>();
+    let fillers = |of: fn(&query::Filler) -> Value| view.fillers.iter().map(of).collect::<Vec<_>>();
     json!({
         "total": tree.total(),
         "events": merged.events,
@@ -155,7 +150,8 @@ fn found(tree: &Tree, root: NodeId, width: u32, pattern: &Pattern, q: &str) -> V
     let screen = Screen::of(tree, &view);
     let matches = query::search(tree, root, pattern);
     // `all` is no function, so a pattern does not find it, but a function may be called that.
-    let shown = view.nodes.iter().zip(&screen.name).filter(|(node, _)| tree.frame(node.node).is_some());
+    let shown =
+        view.nodes.iter().zip(&screen.name).filter(|(node, _)| tree.frame(node.node).is_some());
     let mut names: Vec<usize> = shown
         .map(|(_, &name)| name)
         .filter(|&name| pattern.is_match(screen.names.texts[name]))
@@ -171,7 +167,8 @@ fn found(tree: &Tree, root: NodeId, width: u32, pattern: &Pattern, q: &str) -> V
 /// `GET /api/v1/profile/top`
 pub(super) async fn top(State(api): State<Api>, params: Params) -> Result<Json<Value>, ApiError> {
     let question = params.question()?;
-    let sort = if params.word("sort", &["total", "self"])? == "self" { Sort::Own } else { Sort::Total };
+    let sort =
+        if params.word("sort", &["total", "self"])? == "self" { Sort::Own } else { Sort::Total };
     let ascending = params.word("order", &["desc", "asc"])? == "asc";
     let offset = params.number("offset", 0_usize, 0..=usize::MAX)?;
     let limit = params.number("limit", 100_usize, 1..=10_000)?;

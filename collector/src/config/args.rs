@@ -62,7 +62,9 @@ mod tests {
         let settings = Settings::default();
         let days = settings.store.retention_age.as_secs() / 86_400;
         let gib = settings.store.retention_bytes >> 30;
-        for default in [settings.listen.to_string(), settings.log, format!("{days}d"), format!("{gib}GiB")] {
+        for default in
+            [settings.listen.to_string(), settings.log, format!("{days}d"), format!("{gib}GiB")]
+        {
             assert!(help.contains(&format!("[default: {default}]")), "{default} in {help}");
         }
     }

@@ -96,7 +96,8 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
-        let wrong = |key, value: String, expected| Err(SettingsError::Value { key, value, expected });
+        let wrong =
+            |key, value: String, expected| Err(SettingsError::Value { key, value, expected });
         if !(1..=256).contains(&self.api.concurrency) {
             let value = self.api.concurrency.to_string();
             return wrong("query.concurrency", value, "a number from 1 to 256");
@@ -114,7 +115,11 @@ impl Settings {
             return wrong("retention.age", value, "not less than flush.interval");
         }
         if self.log.parse::<tracing_subscriber::EnvFilter>().is_err() {
-            return wrong("log", self.log.clone(), "a filter like `info` or `sonde_collector=debug`");
+            return wrong(
+                "log",
+                self.log.clone(),
+                "a filter like `info` or `sonde_collector=debug`",
+            );
         }
         Ok(())
     }
@@ -130,7 +135,11 @@ impl fmt::Display for Settings {
         writeln!(f, "retention:\n  age: {age}s\n  size: {size}B")?;
         let (interval, size) = (store.flush_interval.as_secs(), store.flush_bytes);
         writeln!(f, "flush:\n  interval: {interval}s\n  size: {size}B")?;
-        writeln!(f, "query:\n  memory: {}B\n  cache: {}B", store.query_memory_bytes, api.cache_bytes)?;
+        writeln!(
+            f,
+            "query:\n  memory: {}B\n  cache: {}B",
+            store.query_memory_bytes, api.cache_bytes
+        )?;
         write!(f, "  concurrency: {}\n  timeout: {}ms", api.concurrency, api.timeout.as_millis())
     }
 }
@@ -143,7 +152,8 @@ fn replace<T>(slot: &mut T, value: Option<T>) {
 
 fn size(key: &'static str, bytes: Option<u64>) -> Result<Option<usize>, SettingsError> {
     let expected = "a size that fits into this machine's memory";
-    let wrong = |bytes: u64| SettingsError::Value { key, value: format!("{bytes} bytes"), expected };
+    let wrong =
+        |bytes: u64| SettingsError::Value { key, value: format!("{bytes} bytes"), expected };
     bytes.map(|bytes| usize::try_from(bytes).map_err(|_| wrong(bytes))).transpose()
 }
 

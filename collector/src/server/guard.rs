@@ -41,7 +41,8 @@ async fn guard(State(metrics): State<Arc<Metrics>>, request: Request, next: Next
     let mut response = answer.unwrap_or_else(|_| {
         (StatusCode::REQUEST_TIMEOUT, "the request took too long\n").into_response()
     });
-    metrics.answered(route.as_ref().map_or("none", MatchedPath::as_str), response.status().as_u16());
+    metrics
+        .answered(route.as_ref().map_or("none", MatchedPath::as_str), response.status().as_u16());
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
