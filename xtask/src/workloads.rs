@@ -42,10 +42,7 @@ fn c_compiler() -> Result<Command> {
     let Some(program) = ["cc", "gcc", "clang"].into_iter().find_map(place::program) else {
         bail!("no C compiler for tests/workloads; install gcc");
     };
-    let mut compile = command(program, ["-O2", "-g", "-fno-optimize-sibling-calls"]);
-    // In leaf functions too: without a frame there, the walk skips the leaf's caller.
-    compile.args(["-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer"]);
-    Ok(compile)
+    Ok(command(program, ["-O2", "-g", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls"]))
 }
 
 fn rust_compiler() -> Command {
