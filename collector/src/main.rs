@@ -19,7 +19,9 @@ async fn main() -> ExitCode {
         return say(&settings);
     }
     telemetry::start_log(&settings.log);
-    let started = |address| drop(say(&format_args!("sonde-collector: http://{address}")));
+    let started = |address| {
+        say(&format_args!("sonde-collector: http://{address}"));
+    };
     match server::run(settings, started).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(1, &error),
