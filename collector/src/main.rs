@@ -20,7 +20,7 @@ async fn main() -> ExitCode {
     }
     telemetry::start_log(&settings.log);
     let started = |address| {
-        let _nobody_listening = say(&format_args!("sonde-collector: http://{address}"));
+        say(&format_args!("sonde-collector: http://{address}"));
     };
     match server::run(settings, started).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -95,7 +95,7 @@ fn stop_signal() -> impl Future<Output = ()> {
             }
             Err(error) => {
                 tracing::error!(%error, "signals cannot be waited for; only kill -9 stops this");
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }

@@ -88,13 +88,24 @@ pub enum FileError {
         path: PathBuf,
     },
     /// Its content is wrong; `source` names line, key and what was expected.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", with_line(source))]
     Content {
         /// The file.
         path: PathBuf,
         /// Where and what.
         source: serde_yaml_ng::Error,
     },
+}
+
+/// The parser leaves out the place of what is wrong at the very start.
+fn with_line(error: &serde_yaml_ng::Error) -> String {
+    let text = error.to_string();
+    match error.location() {
+        Some(place) if !text.contains(" at line ") => {
+            format!("{text} at line {} column {}", place.line(), place.column())
+        }
+        _ => text,
+    }
 }
 
 impl File {
@@ -145,8 +156,8 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_named_with_its_line_and_what_was_expected() {
-        let error = refused("flush:\n  interval: soon\n");
-        assert!(error.contains("interval") && error.contains("line 2"), "{error}");
+        let error = refused("flush:\n  size: 4MiB\n  interval: soon\n");
+        assert!(error.contains("flush.interval") && error.contains("line 3"), "{error}");
         assert!(error.contains("write it like 90s"), "{error}");
     }
 }

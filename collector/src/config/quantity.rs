@@ -1,8 +1,9 @@
 //! Durations and sizes as people write them: `90s`, `7d`, `64MiB`.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserializer, de};
 
 /// Reads a duration.
 ///
@@ -38,14 +39,30 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 pub(super) fn read_duration<'de, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(from)?;
-    duration(&text).map(Some).map_err(de::Error::custom)
+    from.deserialize_str(Reader { read: duration, expected: "a duration like 90s or 7d" }).map(Some)
 }
 
 /// For `#[serde(deserialize_with)]`.
 pub(super) fn read_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-    let text = String::deserialize(from)?;
-    bytes(&text).map(Some).map_err(de::Error::custom)
+    from.deserialize_str(Reader { read: bytes, expected: "a size like 64MiB" }).map(Some)
+}
+
+/// Refuses while the deserializer still knows key and line.
+struct Reader<T> {
+    read: fn(&str) -> Result<T, String>,
+    expected: &'static str,
+}
+
+impl<T> de::Visitor<'_> for Reader<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.read)(text).map_err(E::custom)
+    }
 }
 
 #[cfg(test)]
