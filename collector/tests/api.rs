@@ -146,6 +146,12 @@ async fn folded_stacks_come_back_in_every_view() {
     let values = series.iter().flat_map(|series| series["values"].as_array().expect("values"));
     assert_eq!(values.filter_map(Value::as_i64).sum::<i64>(), total);
 
+    let line = collector.ask(&format!("/api/v1/profile/timeline?type={of}&from=now-3h")).await;
+    let series = line["series"].as_array().expect("series");
+    let values = series.iter().map(|series| series["values"].as_array().expect("values"));
+    assert!(values.clone().all(|values| values.len() == 270), "3 h in steps of 40 s");
+    assert_eq!(values.flatten().filter_map(Value::as_i64).sum::<i64>(), total);
+
     let folded = collector.get(&format!("/api/v1/profile/download?{common}&format=folded")).await;
     let text = folded.text();
     assert!(text.contains(&format!("main;serve;read {}\n", 30 * unit)), "{text}");
