@@ -117,7 +117,13 @@ async fn folded_stacks_come_back_in_every_view() {
     let collector = Collector::start().await;
     collector.push_folded("checkout", "main;serve;read 30\nmain;serve 10\nmain;idle 2\n").await;
     let of = collector.type_of_folded().await;
-    let common = format!("type={of}&{RANGE}");
+    let everybody = format!("type={of}&{RANGE}");
+    let common = format!("{everybody}&selector=%7Bservice_name%3D%22checkout%22%7D");
+
+    let all = collector.ask(&format!("/api/v1/profile/tree?{everybody}&width=100")).await;
+    let below = ["all", "checkout", "main", "serve", "read", "idle"];
+    assert_eq!(all["names"], serde_json::json!(below), "a service has a box above its functions");
+    assert_eq!(all["nodes"]["kind"][1], 5);
 
     let tree = collector.ask(&format!("/api/v1/profile/tree?{common}&width=100&q=serve")).await;
     let total = tree["total"].as_i64().expect("a total");
@@ -145,6 +151,12 @@ async fn folded_stacks_come_back_in_every_view() {
     let series = line["series"].as_array().expect("series");
     let values = series.iter().flat_map(|series| series["values"].as_array().expect("values"));
     assert_eq!(values.filter_map(Value::as_i64).sum::<i64>(), total);
+
+    let line = collector.ask(&format!("/api/v1/profile/timeline?type={of}&from=now-3h")).await;
+    let series = line["series"].as_array().expect("series");
+    let values = series.iter().map(|series| series["values"].as_array().expect("values"));
+    assert!(values.clone().all(|values| values.len() == 270), "3 h in steps of 40 s");
+    assert_eq!(values.flatten().filter_map(Value::as_i64).sum::<i64>(), total);
 
     let folded = collector.get(&format!("/api/v1/profile/download?{common}&format=folded")).await;
     let text = folded.text();

@@ -39,7 +39,7 @@ pub struct ApiSettings {
 
 impl Default for ApiSettings {
     fn default() -> Self {
-        Self { cache_bytes: 256 << 20, concurrency: 8, timeout: Duration::from_secs(30) }
+        Self { cache_bytes: 128 << 20, concurrency: 8, timeout: Duration::from_secs(30) }
     }
 }
 

@@ -160,24 +160,32 @@ pub(super) struct Call {
     pub(super) line: u32,
 }
 
-/// The tree while it grows: parents before children, children in no order.
+/// Stacks on their way into a tree. Sorted by their frames, stacks that share callers stand next to
+/// each other, so nodes come in depth-first order without any look-up.
+#[derive(Default)]
 pub(super) struct Merge {
-    tree: Tree,
-    nodes: FxHashMap<(u32, u32), u32>,
-    frames: FxHashMap<(Arc<str>, Arc<str>), u32>,
-    files: FxHashMap<Arc<str>, u32>,
+    frames: Vec<TreeFrame>,
+    files: Vec<Arc<str>>,
+    frame_at: FxHashMap<(Arc<str>, Arc<str>), u32>,
+    file_at: FxHashMap<Arc<str>, u32>,
+    /// Frames of all stacks, one after the other, outermost first.
+    stack_frames: Vec<u32>,
+    /// File and line of each of `stack_frames`.
+    stack_sources: Vec<(u32, u32)>,
+    stacks: Vec<Stack>,
+}
+
+/// A stack: a part of [`Merge::stack_frames`].
+struct Stack {
+    start: usize,
+    end: usize,
+    value: i64,
 }
 
 impl Merge {
     pub(super) fn new() -> Self {
-        let mut merge = Self {
-            tree: Tree::default(),
-            nodes: FxHashMap::default(),
-            frames: FxHashMap::default(),
-            files: FxHashMap::default(),
-        };
+        let mut merge = Self::default();
         merge.file(&Arc::from(""));
-        merge.push(0, Call { frame: NO_FRAME, file: NO_FILE, line: 0 });
         merge
     }
 
@@ -187,32 +195,30 @@ impl Merge {
             Some((_, base)) if !binary.starts_with('[') => Arc::from(base),
             _ => Arc::clone(binary),
         };
-        let next = index(self.tree.frames.len());
-        let at = *self.frames.entry((Arc::clone(name), Arc::clone(&base))).or_insert(next);
+        let next = index(self.frames.len());
+        let at = *self.frame_at.entry((Arc::clone(name), Arc::clone(&base))).or_insert(next);
         if at == next {
             let kind = Kind::of(name, &base);
-            self.tree.frames.push(TreeFrame { name: Arc::clone(name), binary: base, kind });
+            self.frames.push(TreeFrame { name: Arc::clone(name), binary: base, kind });
         }
         at
     }
 
     /// Index of a source file.
     pub(super) fn file(&mut self, file: &Arc<str>) -> u32 {
-        let next = index(self.tree.files.len());
-        let at = *self.files.entry(Arc::clone(file)).or_insert(next);
+        let next = index(self.files.len());
+        let at = *self.file_at.entry(Arc::clone(file)).or_insert(next);
         if at == next {
-            self.tree.files.push(Arc::clone(file));
+            self.files.push(Arc::clone(file));
         }
         at
     }
 
     /// Adds stacks under a frame that all of them have in common.
     fn add_all(&mut self, stacks: &[(StackId, i64)], under: Option<Call>, names: &mut Names<'_>) {
-        let mut heaviest_first: Vec<_> = stacks.to_vec();
-        heaviest_first.sort_unstable_by_key(|&(id, value)| (std::cmp::Reverse(value), id));
         let mut calls = Vec::new();
         let mut whole = Vec::new();
-        for (stack, value) in heaviest_first {
+        for &(stack, value) in stacks {
             names.calls(stack, self, &mut calls);
             whole.clear();
             whole.extend(under);
@@ -223,39 +229,84 @@ impl Merge {
 
     /// Adds a stack, outermost call first.
     pub(super) fn add(&mut self, calls: &[Call], value: i64) {
-        let mut node = 0;
-        for &call in calls {
-            let next = index(self.tree.frame.len());
-            let child = *self.nodes.entry((node, call.frame)).or_insert(next);
-            if child == next {
-                self.push(node, call);
-            }
-            node = child;
+        let start = self.stack_frames.len();
+        self.stack_frames.extend(calls.iter().map(|call| call.frame));
+        self.stack_sources.extend(calls.iter().map(|call| (call.file, call.line)));
+        self.stacks.push(Stack { start, end: self.stack_frames.len(), value });
+    }
+
+    /// Builds the nodes, adds up, and puts children into order.
+    pub(super) fn finish(mut self) -> Tree {
+        let frames = &self.stack_frames;
+        self.stacks.sort_unstable_by(|a, b| frames[a.start..a.end].cmp(&frames[b.start..b.end]));
+        let mut growth = Growth::new();
+        for stack in &self.stacks {
+            let range = stack.start..stack.end;
+            growth.add(&frames[range.clone()], &self.stack_sources[range], stack.value);
         }
-        let own = &mut self.tree.own[node as usize];
-        *own = own.saturating_add(value);
-    }
-
-    fn push(&mut self, parent: u32, call: Call) {
-        let tree = &mut self.tree;
-        tree.frame.push(call.frame);
-        tree.file.push(call.file);
-        tree.line.push(call.line);
-        tree.parent.push(parent);
-        tree.own.push(0);
-    }
-
-    /// Adds up and puts into order.
-    pub(super) fn finish(self) -> Tree {
-        let Self { tree, nodes, .. } = self;
-        drop(nodes);
+        let mut tree = growth.tree;
+        tree.frames = self.frames;
+        tree.files = self.files;
         let mut total = tree.own.clone();
         for node in (1..total.len()).rev() {
             let parent = tree.parent[node] as usize;
             total[parent] = total[parent].saturating_add(total[node]);
         }
-        let order = DepthFirst::of(&tree, &total);
-        order.arrange(&tree, &total)
+        DepthFirst::of(&tree, &total).arrange(tree, &total)
+    }
+}
+
+/// The tree while stacks come in, sorted: parents before children.
+struct Growth {
+    tree: Tree,
+    /// The largest value of one stack through each node, whose source line it has.
+    heaviest: Vec<i64>,
+    /// Nodes and frames of the stack before.
+    path: Vec<u32>,
+    path_frames: Vec<u32>,
+}
+
+impl Growth {
+    fn new() -> Self {
+        let mut growth = Self {
+            tree: Tree::default(),
+            heaviest: Vec::new(),
+            path: Vec::new(),
+            path_frames: Vec::new(),
+        };
+        growth.push(0, NO_FRAME, (NO_FILE, 0), 0);
+        growth.path.push(0);
+        growth
+    }
+
+    fn add(&mut self, frames: &[u32], sources: &[(u32, u32)], value: i64) {
+        let same = self.path_frames.iter().zip(frames).take_while(|(a, b)| a == b).count();
+        for (&node, &source) in self.path[1..=same].iter().zip(sources) {
+            let node = node as usize;
+            if value > self.heaviest[node] {
+                self.heaviest[node] = value;
+                (self.tree.file[node], self.tree.line[node]) = source;
+            }
+        }
+        self.path.truncate(same + 1);
+        self.path_frames.truncate(same);
+        for (&frame, &source) in frames.iter().zip(sources).skip(same) {
+            let parent = self.path[self.path.len() - 1];
+            self.path.push(index(self.tree.frame.len()));
+            self.path_frames.push(frame);
+            self.push(parent, frame, source, value);
+        }
+        let own = &mut self.tree.own[self.path[self.path.len() - 1] as usize];
+        *own = own.saturating_add(value);
+    }
+
+    fn push(&mut self, parent: u32, frame: u32, (file, line): (u32, u32), value: i64) {
+        self.tree.frame.push(frame);
+        self.tree.file.push(file);
+        self.tree.line.push(line);
+        self.tree.parent.push(parent);
+        self.tree.own.push(0);
+        self.heaviest.push(value);
     }
 }
 
@@ -276,7 +327,10 @@ impl DepthFirst {
         };
         let nodes = tree.parent.len();
         for node in 0..nodes {
-            children[starts[node]..starts[node + 1]].sort_unstable_by_key(place);
+            let siblings = &mut children[starts[node]..starts[node + 1]];
+            if siblings.len() > 1 {
+                siblings.sort_unstable_by_key(place);
+            }
         }
         let mut order = Self {
             old: Vec::with_capacity(nodes),
@@ -296,12 +350,12 @@ impl DepthFirst {
         order
     }
 
-    fn arrange(self, tree: &Tree, total: &[i64]) -> Tree {
+    fn arrange(self, tree: Tree, total: &[i64]) -> Tree {
         let pick = |column: &[u32]| self.old.iter().map(|&old| column[old as usize]).collect();
         let sums = |column: &[i64]| self.old.iter().map(|&old| column[old as usize]).collect();
         let mut sorted = Tree {
-            frames: tree.frames.clone(),
-            files: tree.files.clone(),
+            frames: tree.frames,
+            files: tree.files,
             frame: pick(&tree.frame),
             file: pick(&tree.file),
             line: pick(&tree.line),
@@ -460,7 +514,7 @@ pub fn keep_under(
         id == NodeId::ALL
             || at == id
             || calls.iter().any(|call| {
-                let frame = &merge.tree.frames[call.frame as usize];
+                let frame = &merge.frames[call.frame as usize];
                 at = at.child(&frame.name, &frame.binary);
                 at == id
             })

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -326,6 +327,17 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
 
 type Model = Vec<(u8, i64, u8, i64)>;
 
+/// As a client does: what is refused because files are still being written is sent again.
+async fn append(store: &Store, push: Push) {
+    loop {
+        match store.append(push.clone()).await {
+            Ok(_) => return,
+            Err(StoreError::Busy { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 async fn play(folder: &Path, actions: &[Action]) -> (Store, Model) {
     let mut store = Store::open(settings(folder)).await.unwrap();
     let mut model = Model::new();
@@ -334,7 +346,7 @@ async fn play(folder: &Path, actions: &[Action]) -> (Store, Model) {
             Action::Push { service, minute, samples } => {
                 let unix_ms = NOON + minute * 60_000;
                 let profiles = vec![profile(*service, unix_ms, samples)];
-                store.append(push(digest as u128, profiles)).await.unwrap();
+                append(&store, push(digest as u128, profiles)).await;
                 model.extend(samples.iter().map(|(stack, v)| (*service, *minute, *stack, *v)));
             }
             Action::Seal => store.seal().await.unwrap(),
