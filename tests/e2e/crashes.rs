@@ -120,8 +120,8 @@ fn flushes_on(signal: i32) {
     let status = agent.stop(signal).unwrap();
     assert!(status.success(), "{status}: {}", agent.output());
     let found = collector.service("shares").unwrap().seconds();
-    let error = 100.0 * (found / used.as_secs_f64() - 1.0);
-    assert!(error.abs() < 5.0, "{found:.2} s of {used:?} were flushed");
+    let error = used.error(found);
+    assert!(error.abs() <= used.tolerance().max(5.0), "{found:.2} s of {used:?} were flushed");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sonde_tests::Agent;
 use sonde_tests::collector::Collector;
-use sonde_tests::workload::{Workload, program};
+use sonde_tests::workload::{Used, Workload, program};
 use tempfile::TempDir;
 
 fn named(folder: &Path, name: &str) -> Command {
@@ -58,15 +58,15 @@ fn broken_sparse_and_deleted_executables_are_counted_not_fatal() {
         |name: &str| Workload::start(name, named(folder.path(), name), folder.path()).unwrap();
     let running = [start(corrupt), start(sparse), start(deleted)];
     fs::remove_file(path(deleted)).unwrap();
-    let used: Vec<Duration> = running.into_iter().map(|w| w.finish().unwrap()).collect();
+    let used: Vec<Used> = running.into_iter().map(|w| w.finish().unwrap()).collect();
     assert!(agent.process.runs(), "{}", agent.process.output());
     let resident = agent.process.resident_kb();
     assert!(resident < 300_000, "the agent has {resident} kB");
     assert!(agent.process.stop(libc::SIGTERM).unwrap().success(), "{}", agent.process.output());
     for (name, used) in [corrupt, sparse, deleted].into_iter().zip(used) {
         let found = collector.service(name).unwrap().seconds();
-        let error = 100.0 * (found / used.as_secs_f64() - 1.0);
-        assert!(error.abs() < 8.0, "{name}: {found:.2} s of {used:?}");
+        let error = used.error(found);
+        assert!(error.abs() <= used.tolerance().max(5.0), "{name}: {found:.2} s of {used:?}");
     }
 }
 

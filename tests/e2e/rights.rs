@@ -31,7 +31,7 @@ fn five_capabilities_are_enough_for_named_kernel_and_user_stacks() {
     let output = less.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let stacks = std::fs::read_to_string(&out).unwrap();
-    assert!(stacks.contains("read_zeroes") && stacks.contains("vfs_read"), "{stacks}");
+    assert!(stacks.contains("copy_zeroes") && stacks.contains("vfs_read"), "{stacks}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The demo's workload: a small shop that takes orders as text, prices them, keeps a stock, packs a
 //! journal, writes and reads it, and starts a short-lived child for each invoice. It works through
-//! fixed batches and sleeps in between, so that it takes about a third of one core.
+//! fixed batches and sleeps in between, so that it takes about a quarter of one core.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const ORDERS_PER_BATCH: u64 = 400;
 /// Busy time over all time, of one core.
-const SHARE: f64 = 0.33;
+const SHARE: f64 = 0.27;
 
 fn main() {
     if std::env::args().nth(1).as_deref() == Some("invoice") {

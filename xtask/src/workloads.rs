@@ -33,7 +33,13 @@ pub(crate) fn build() -> Result<PathBuf> {
         if newer(&program, &source) {
             continue;
         }
-        run(compile.arg(&source).arg("-o").arg(&program))?;
+        // Source files are shown as the repository names them, wherever it was cloned to.
+        let map = format!("{}/=", place::workspace().display());
+        let map = match extension.to_str() {
+            Some("rs") => format!("--remap-path-prefix={map}"),
+            _ => format!("-ffile-prefix-map={map}"),
+        };
+        run(compile.arg(map).arg(&source).arg("-o").arg(&program))?;
     }
     Ok(folder)
 }

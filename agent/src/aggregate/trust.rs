@@ -15,8 +15,13 @@ pub struct TrustTally {
 }
 
 /// Functions that a thread begins in. A chain of frame pointers that ends in one is whole.
-const THREAD_STARTS: [&str; 10] = [
+const THREAD_STARTS: [&str; 13] = [
     "_start",
+    // What `_start` calls: the chain of frame pointers is cut there, where no function of the
+    // program is missing any more.
+    "__libc_start_call_main",
+    "__libc_start_main_impl",
+    "__libc_start_main",
     "_dl_start_user",
     "start_thread",
     "__clone3",

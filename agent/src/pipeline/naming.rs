@@ -1,11 +1,13 @@
 //! The naming thread: closed windows of addresses to windows of names.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     sync::{
         Arc, PoisonError,
-        mpsc::{Receiver, SyncSender},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender},
     },
+    time::Duration,
 };
 
 use rustc_hash::FxHashMap;
@@ -62,7 +64,16 @@ pub(super) struct Naming {
     /// by whom.
     locations: FxHashMap<(CodeAddress, u64), Arc<Location>>,
     cpu_ns: u64,
+    /// Addresses to be named when nothing else is to be done, file by file.
+    waiting: BTreeSet<(FileIndex, FileOffset)>,
 }
+
+/// Windows between two loads of a file's debug information: a minute at the default length.
+const RELOAD_AFTER_WINDOWS: u8 = 6;
+/// How long the thread is idle before it names what waits.
+const IDLE: Duration = Duration::from_millis(200);
+/// Addresses that wait at most.
+const MAX_WAITING: usize = 4096;
 
 struct NamedFile {
     binary: Arc<Binary>,
@@ -82,7 +93,11 @@ impl Naming {
             period_ns: 1_000_000_000 / u64::from(settings.frequency),
             windows,
             reopen: Reopen::default(),
-            symbolizer: Symbolizer::new(Settings::default()),
+            symbolizer: Symbolizer::new(Settings {
+                // A recording is one window, and somebody waits for it: it gets all names at once.
+                reload_after_windows: settings.window.map_or(0, |_| RELOAD_AFTER_WINDOWS),
+                ..Settings::default()
+            }),
             kernel: KernelNames::default(),
             vdso: None,
             files: FxHashMap::default(),
@@ -90,6 +105,7 @@ impl Naming {
             binaries: FxHashMap::default(),
             locations: FxHashMap::default(),
             cpu_ns: own_cpu_ns(),
+            waiting: BTreeSet::new(),
         }
     }
 
@@ -100,7 +116,15 @@ impl Naming {
 
     /// Works until the capture thread has ended.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
-        for job in jobs {
+        loop {
+            let job = match jobs.recv_timeout(IDLE) {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.name_waiting();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             match job {
                 Job::File { index, path, file } => self.file(index, path, file),
                 Job::FileGone { index, path } => self.file_gone(index, path),
@@ -130,17 +154,37 @@ impl Naming {
         self.files.entry(index).or_insert(NamedFile { binary, id: None });
     }
 
-    /// Names what a name can be found for at once and for good: run-time code has none yet.
+    /// Takes note of addresses that a window to come will need: run-time code has no names yet.
     fn warm(&mut self, frames: &[CodeAddress]) {
         for frame in frames {
-            if !matches!(frame, CodeAddress::Jit(_)) {
-                self.location(*frame, 0);
+            match frame {
+                CodeAddress::File(file, offset) => {
+                    self.waiting.insert((*file, *offset));
+                }
+                CodeAddress::Kernel(_) | CodeAddress::Vdso(_) => {
+                    self.location(*frame, 0);
+                }
+                _ => {}
             }
+        }
+        if self.waiting.len() >= MAX_WAITING {
+            self.name_waiting();
+        }
+    }
+
+    /// Names what waits, all of one file before the next: each is then loaded once at most.
+    fn name_waiting(&mut self) {
+        for (file, offset) in std::mem::take(&mut self.waiting) {
+            self.location(CodeAddress::File(file, offset), 0);
         }
     }
 
     fn window(&mut self, window: &RawWindow, costs: RawCosts) -> ProfileWindow {
         self.update_perf_maps(window);
+        for stack in &window.stacks {
+            self.warm(window.frames(stack));
+        }
+        self.name_waiting();
         let mut services: Vec<ServiceProfile> = Vec::new();
         let mut by_identity: FxHashMap<&Identity, usize> = FxHashMap::default();
         let mut tally = TrustTally::default();

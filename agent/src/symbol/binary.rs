@@ -12,6 +12,8 @@ use super::elf::{ElfError, ElfFile, ElfSymbols, Section, find_debug_file};
 pub(super) struct Sources {
     pub(super) limits: DebugInfoLimits,
     pub(super) debug_directories: Vec<PathBuf>,
+    /// Windows that must have ended before debug information is loaded once more.
+    pub(super) reload_after_windows: u8,
 }
 
 /// A binary with an open file.
@@ -21,6 +23,8 @@ pub(super) struct Binary {
     debug_info: Loading,
     /// Windows that ended since debug information was last asked for.
     idle_windows: u8,
+    /// Windows that ended since debug information was loaded; `None` if it never was.
+    windows_since_load: Option<u8>,
     /// Lookups that debug information answered with nonsense.
     corrupt: u8,
 }
@@ -50,6 +54,8 @@ pub(super) struct Found {
     pub(super) frames: Vec<SourceFrame>,
     /// Debug information that was there but was not used for this address.
     pub(super) loss: Option<DebugInfoLoss>,
+    /// Debug information may tell more, but it is not time to load it again.
+    pub(super) provisional: bool,
 }
 
 impl Binary {
@@ -59,6 +65,7 @@ impl Binary {
             separate: Separate::NotYet,
             debug_info: Loading::NotYet,
             idle_windows: 0,
+            windows_since_load: None,
             corrupt: 0,
         }
     }
@@ -74,6 +81,7 @@ impl Binary {
         sources: &Sources,
     ) -> Result<Found, ElfError> {
         self.find_separate(path, sources);
+        let provisional = self.must_wait(sources);
         let (mut frames, loss) = match self.source_frames(svma, sources) {
             Ok(frames) => (frames, None),
             Err(loss) => (Vec::new(), Some(loss)),
@@ -90,7 +98,7 @@ impl Binary {
             }
         }
         frames.retain(|frame| frame.name.as_ref().is_some_and(|name| !name.is_empty()));
-        Ok(Found { frames, loss })
+        Ok(Found { frames, loss, provisional })
     }
 
     /// Memory of symbol tables, in bytes.
@@ -117,6 +125,7 @@ impl Binary {
     /// Lets go of debug information that was not asked for lately.
     pub(super) fn end_window(&mut self) {
         self.idle_windows = self.idle_windows.saturating_add(1);
+        self.windows_since_load = self.windows_since_load.map(|windows| windows.saturating_add(1));
         if self.idle_windows > MAX_IDLE_WINDOWS {
             self.drop_debug_info();
         }
@@ -128,6 +137,13 @@ impl Binary {
         if let Separate::Found(symbols) = &mut self.separate {
             **symbols = ElfSymbols::new(symbols.elf().clone());
         }
+    }
+
+    /// Loading takes some 100 ms of CPU for a big binary: new addresses that come one by one must not
+    /// cause it each time.
+    fn must_wait(&self, sources: &Sources) -> bool {
+        let recent = self.windows_since_load.is_some_and(|ago| ago < sources.reload_after_windows);
+        recent && matches!(self.debug_info, Loading::NotYet)
     }
 
     /// A file that has both kinds of names itself needs no other.
@@ -157,6 +173,9 @@ impl Binary {
         svma: Svma,
         sources: &Sources,
     ) -> Result<Vec<SourceFrame>, DebugInfoLoss> {
+        if self.must_wait(sources) {
+            return Ok(Vec::new());
+        }
         self.idle_windows = 0;
         let fresh = matches!(self.debug_info, Loading::NotYet);
         match self.try_source_frames(svma, sources) {
@@ -183,6 +202,7 @@ impl Binary {
             };
             if let Some(info) = DebugInfo::open(elf, &sources.limits)? {
                 self.debug_info = Loading::Ready(Box::new(info));
+                self.windows_since_load = Some(0);
             }
         }
         let Loading::Ready(info) = &self.debug_info else { return Ok(Vec::new()) };

@@ -73,6 +73,7 @@ enum State {
 impl Files {
     pub(super) fn new(settings: Settings) -> Self {
         let sources = Sources {
+            reload_after_windows: settings.reload_after_windows,
             limits: settings.debug_info,
             debug_directories: settings.debug_directories.clone(),
         };

@@ -25,6 +25,10 @@ pub struct Settings {
     pub max_table_bytes: usize,
     /// Debug information held between two lookups, in bytes.
     pub max_debug_bytes: usize,
+    /// Windows that must have ended before debug information that was let go is loaded once more;
+    /// until then, new addresses of its file are named by the symbol table alone, without source
+    /// lines and inlined functions. 0 loads it whenever it could tell something.
+    pub reload_after_windows: u8,
     /// Addresses whose names are remembered.
     pub max_results: usize,
     /// What debug information of one file may cost.
@@ -40,6 +44,7 @@ impl Default for Settings {
             max_files: 16_384,
             max_table_bytes: 16 << 20,
             max_debug_bytes: 32 << 20,
+            reload_after_windows: 0,
             max_results: 32_768,
             debug_info: DebugInfoLimits::default(),
             debug_directories: vec![PathBuf::from("/usr/lib/debug")],
@@ -128,7 +133,8 @@ impl Symbolizer {
             return (svma, symbol);
         }
         let symbol = match self.look_up(id, svma) {
-            Ok(symbol) => symbol,
+            Ok((symbol, true)) => return (svma, symbol),
+            Ok((symbol, false)) => symbol,
             // Not remembered: the file may come back.
             Err(UnknownReason::FileGone) => return (svma, self.unknown(UnknownReason::FileGone)),
             Err(reason) => self.unknown(reason),
@@ -161,15 +167,17 @@ impl Symbolizer {
         Symbol::Unknown(reason)
     }
 
-    fn look_up(&mut self, id: FileId, svma: Svma) -> Result<Symbol, UnknownReason> {
-        let Found { frames, loss } = self.files.frames(id, svma)?;
+    /// The name, and whether a better one may be had later.
+    fn look_up(&mut self, id: FileId, svma: Svma) -> Result<(Symbol, bool), UnknownReason> {
+        let Found { frames, loss, provisional } = self.files.frames(id, svma)?;
         if let Some(loss) = loss {
             self.counts.debug_info[loss as usize] += 1;
         }
         if frames.is_empty() {
             return Err(UnknownReason::Stripped);
         }
-        Ok(Symbol::Known(frames.into_iter().map(|frame| self.function(frame)).collect()))
+        let functions = frames.into_iter().map(|frame| self.function(frame)).collect();
+        Ok((Symbol::Known(functions), provisional))
     }
 
     fn function(&mut self, frame: SourceFrame) -> Function {

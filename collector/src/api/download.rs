@@ -32,14 +32,26 @@ pub(super) async fn download(State(api): State<Api>, params: Params) -> Result<R
 impl Api {
     async fn pprof(&self, question: &Question, root: NodeId) -> Result<Vec<u8>, ApiError> {
         let turn = self.turn().await?;
-        let mut merged = self.0.store.merge(&question.select).await?;
+        let mut services = match question.of_one_service() {
+            true => Vec::new(),
+            false => self.0.store.merge_by_service(&question.select).await?,
+        };
+        let mut stacks = match question.of_one_service() {
+            true => self.0.store.merge(&question.select).await?.stacks,
+            false => Vec::new(),
+        };
         let series = self.0.store.series(&question.select).await?;
         let symbols = self.0.store.symbols();
         let of = question.profile_type().cloned();
         let range = question.range;
         let encode = move || {
             let _turn = turn;
-            query::keep_under(&mut merged.stacks, &symbols, root);
+            query::keep_under(&mut stacks, &symbols, NodeId::ALL, root);
+            for service in &mut services {
+                let start = query::service_id(&service.service);
+                query::keep_under(&mut service.stacks, &symbols, start, root);
+                stacks.append(&mut service.stacks);
+            }
             let part =
                 |part: fn(&crate::profile::ProfileType) -> &str| of.as_ref().map_or("", part);
             let mut periods = series.iter().map(|(series, _)| series.period);
@@ -53,7 +65,7 @@ impl Api {
                 from_ms: range.from_ms,
                 length_ms: range.length_ms(),
             };
-            zipped(&query::encode_pprof(&merged.stacks, &symbols, meaning))
+            zipped(&query::encode_pprof(&stacks, &symbols, meaning))
         };
         self.compute(encode).await?
     }

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::error::ApiError;
 use crate::profile::ProfileType;
 use crate::query::{NodeId, Pattern, TimeRange, parse_selector, parse_type};
-use crate::store::{Matcher, Select};
+use crate::store::{Matcher, Select, Test};
 
 const DEFAULT_TYPE: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 
@@ -76,6 +76,14 @@ pub(super) struct Question {
 }
 
 impl Question {
+    /// Whether the selector names the service: the tree then begins with its functions.
+    pub(super) fn of_one_service(&self) -> bool {
+        let named = |matcher: &Matcher| {
+            &*matcher.label == "service_name" && matches!(matcher.test, Test::Equals(_))
+        };
+        self.select.matchers.iter().any(named)
+    }
+
     /// Of the question's type.
     pub(super) fn profile_type(&self) -> Option<&ProfileType> {
         self.select.profile_type.as_ref()

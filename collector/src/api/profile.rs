@@ -23,11 +23,18 @@ impl Api {
     async fn merge(&self, question: &Question) -> Result<MergedTree, ApiError> {
         let turn: Turn = self.turn().await?;
         let merged = self.0.store.merge(&question.select).await?;
+        let services = match question.of_one_service() {
+            true => Vec::new(),
+            false => self.0.store.merge_by_service(&question.select).await?,
+        };
         let symbols = self.0.store.symbols();
         let events = (merged.value_without_period == 0).then_some(merged.events);
         let build = move || {
             let _turn = turn;
-            Tree::build(&merged.stacks, &symbols)
+            match &services[..] {
+                [] => Tree::build(&merged.stacks, &symbols),
+                services => Tree::build_by_service(services, &symbols),
+            }
         };
         Ok(MergedTree { tree: self.compute(build).await?, events })
     }
@@ -150,8 +157,11 @@ fn found(tree: &Tree, root: NodeId, width: u32, pattern: &Pattern, q: &str) -> V
     let screen = Screen::of(tree, &view);
     let matches = query::search(tree, root, pattern);
     // `all` is no function, so a pattern does not find it, but a function may be called that.
-    let shown =
-        view.nodes.iter().zip(&screen.name).filter(|(node, _)| tree.frame(node.node).is_some());
+    let shown = view
+        .nodes
+        .iter()
+        .zip(&screen.name)
+        .filter(|(node, _)| tree.frame(node.node).is_some_and(|frame| frame.kind.is_code()));
     let mut names: Vec<usize> = shown
         .map(|(_, &name)| name)
         .filter(|&name| pattern.is_match(screen.names.texts[name]))

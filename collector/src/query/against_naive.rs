@@ -40,6 +40,23 @@ fn sum(stacks: &Stacks, keep: impl Fn(&[String]) -> bool) -> i64 {
     stacks.iter().filter(|(names, _)| keep(names)).map(|(_, value)| value).sum()
 }
 
+#[test]
+fn a_service_is_a_box_above_its_functions_and_no_function_itself() {
+    let mut merge = Merge::new();
+    let service = merge.frame(&Arc::from("shop"), &Arc::from(kind::SERVICE));
+    let function = merge.frame(&Arc::from("shop"), &Arc::from("shop"));
+    let call = |frame| Call { frame, file: 0, line: 0 };
+    merge.add(&[call(service), call(function)], 7);
+    let tree = merge.finish();
+    assert_eq!(tree.len(), 3);
+    assert_eq!(tree.id(1), service_id("shop"));
+    let pattern = Pattern::parse("shop").expect("a word");
+    let rows = top(&tree, 0, Some(&pattern), Sort::Total, false);
+    assert_eq!(rows.len(), 1, "the service is not in the table: {rows:?}");
+    let found = search(&tree, 0, &pattern);
+    assert_eq!((found.functions, found.frames, found.total), (1, 1, 7));
+}
+
 proptest! {
     #[test]
     fn self_and_total_are_sums_over_stacks(stacks in stacks()) {

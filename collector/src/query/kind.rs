@@ -17,7 +17,12 @@ pub enum Kind {
     Interpreted = 3,
     /// A frame that says why it has no name.
     Unknown = 4,
+    /// No code: the service that the frames below belong to.
+    Service = 5,
 }
+
+/// What stands in a service's frame where others have their binary.
+pub(super) const SERVICE: &str = "[service]";
 
 /// Binaries of these names, followed by nothing, a digit, a dot or a dash, belong to a runtime.
 const RUNTIME_BINARIES: &[&str] = &[
@@ -56,7 +61,7 @@ const RUNTIME_NAMES: &[&str] = &[
 ];
 
 impl Kind {
-    /// Every kind, in the order of their numbers.
+    /// Every kind of code, in the order of their numbers.
     pub const ALL: [Self; 5] =
         [Self::Native, Self::Kernel, Self::Runtime, Self::Interpreted, Self::Unknown];
 
@@ -64,6 +69,7 @@ impl Kind {
     #[must_use]
     pub fn of(name: &str, binary: &str) -> Self {
         match binary {
+            SERVICE => Self::Service,
             "[jit]" if !name.starts_with('[') => Self::Interpreted,
             _ if name.starts_with('[') => Self::Unknown,
             "[vdso]" => Self::Runtime,
@@ -71,6 +77,12 @@ impl Kind {
             _ if is_runtime(name, binary) => Self::Runtime,
             _ => Self::Native,
         }
+    }
+
+    /// False for frames that only group others.
+    #[must_use]
+    pub const fn is_code(self) -> bool {
+        !matches!(self, Self::Service)
     }
 
     /// The name that series of this kind carry.
@@ -82,6 +94,7 @@ impl Kind {
             Self::Runtime => "runtime",
             Self::Interpreted => "interpreted",
             Self::Unknown => "unknown",
+            Self::Service => "service",
         }
     }
 }
@@ -124,6 +137,7 @@ mod tests {
             ("[jit without perf map]", "[jit]", Kind::Unknown),
             ("[stripped: nginx]", "nginx", Kind::Unknown),
             ("work", "nodekeeper", Kind::Native),
+            ("nginx", SERVICE, Kind::Service),
         ];
         for (name, binary, kind) in cases {
             assert_eq!(Kind::of(name, binary), kind, "{name} in {binary}");

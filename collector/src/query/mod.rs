@@ -31,6 +31,6 @@ pub use selector::{SelectorError, parse_selector, parse_type};
 pub use svg::svg;
 pub use timeline::{KindSeries, by_kind, step_ms};
 pub use top::{Row, Sort, top};
-pub use tree::{Tree, TreeFrame, keep_under, names_of};
+pub use tree::{Tree, TreeFrame, keep_under, names_of, service_id};
 pub use trim::{Filler, Node, View, trim};
 pub use trust::{Cost, Count, Trust, trust};

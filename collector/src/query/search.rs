@@ -19,8 +19,11 @@ pub struct Matches {
 /// Searches the subtree of `root` for functions whose name matches.
 #[must_use]
 pub fn search(tree: &Tree, root: usize, pattern: &Pattern) -> Matches {
-    let matching: Vec<bool> =
-        tree.frames.iter().map(|frame| pattern.is_match(&frame.name)).collect();
+    let matching: Vec<bool> = tree
+        .frames
+        .iter()
+        .map(|frame| frame.kind.is_code() && pattern.is_match(&frame.name))
+        .collect();
     let mut seen = vec![false; matching.len()];
     let mut found = Matches::default();
     let mut counted_until = root;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::pattern::Pattern;
-use super::tree::{NO_FRAME, Tree};
+use super::tree::Tree;
 
 /// One function of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ fn sums(tree: &Tree, root: usize) -> Vec<Row> {
     // Where the outermost open node of each function ends: nodes before it are recursion.
     let mut open_until = vec![0_usize; tree.frames.len()];
     for node in root..tree.end.get(root).map_or(root, |&end| end as usize) {
-        if tree.frame[node] == NO_FRAME {
+        if !tree.frame(node).is_some_and(|frame| frame.kind.is_code()) {
             continue;
         }
         let frame = tree.frame[node] as usize;

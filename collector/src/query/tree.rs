@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::kind::Kind;
+use super::kind::{Kind, SERVICE};
 use super::node_id::NodeId;
-use crate::store::{FrameId, FrameName, FunctionId, LocationId, StackId, SymbolsView};
+use crate::store::{
+    FrameId, FrameName, FunctionId, LocationId, ServiceStacks, StackId, SymbolsView,
+};
 
 /// A function of a binary: what one box stands for, wherever in the tree it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,11 +56,19 @@ impl Tree {
     #[must_use]
     pub fn build(stacks: &[(StackId, i64)], symbols: &SymbolsView) -> Self {
         let mut merge = Merge::new();
+        merge.add_all(stacks, None, &mut Names::new(symbols));
+        merge.finish()
+    }
+
+    /// As [`Tree::build`], with a frame for each service between `all` and its stacks.
+    #[must_use]
+    pub fn build_by_service(services: &[ServiceStacks], symbols: &SymbolsView) -> Self {
+        let mut merge = Merge::new();
         let mut names = Names::new(symbols);
-        let mut calls = Vec::new();
-        for &(stack, value) in stacks {
-            names.calls(stack, &mut merge, &mut calls);
-            merge.add(&calls, value);
+        for ServiceStacks { service, stacks } in services {
+            let frame = merge.frame(service, &Arc::from(SERVICE));
+            let call = Call { frame, file: NO_FILE, line: 0 };
+            merge.add_all(stacks, Some(call), &mut names);
         }
         merge.finish()
     }
@@ -202,6 +212,19 @@ impl Merge {
             self.files.push(Arc::clone(file));
         }
         at
+    }
+
+    /// Adds stacks under a frame that all of them have in common.
+    fn add_all(&mut self, stacks: &[(StackId, i64)], under: Option<Call>, names: &mut Names<'_>) {
+        let mut calls = Vec::new();
+        let mut whole = Vec::new();
+        for &(stack, value) in stacks {
+            names.calls(stack, self, &mut calls);
+            whole.clear();
+            whole.extend(under);
+            whole.extend_from_slice(&calls);
+            self.add(&whole, value);
+        }
     }
 
     /// Adds a stack, outermost call first.
@@ -474,21 +497,34 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Keeps the stacks that pass through the node of this id.
-pub fn keep_under(stacks: &mut Vec<(StackId, i64)>, symbols: &SymbolsView, id: NodeId) {
+/// Keeps the stacks that pass through the node of this id, where `start` is the id of the frame that
+/// all of them are under: `all`, or a service's.
+pub fn keep_under(
+    stacks: &mut Vec<(StackId, i64)>,
+    symbols: &SymbolsView,
+    start: NodeId,
+    id: NodeId,
+) {
     let mut merge = Merge::new();
     let mut names = Names::new(symbols);
     let mut calls = Vec::new();
     stacks.retain(|&(stack, _)| {
         names.calls(stack, &mut merge, &mut calls);
-        let mut at = NodeId::ALL;
-        at == id
+        let mut at = start;
+        id == NodeId::ALL
+            || at == id
             || calls.iter().any(|call| {
                 let frame = &merge.frames[call.frame as usize];
                 at = at.child(&frame.name, &frame.binary);
                 at == id
             })
     });
+}
+
+/// Id of the frame of a service in a tree that has one for each.
+#[must_use]
+pub fn service_id(service: &str) -> NodeId {
+    NodeId::ALL.child(service, SERVICE)
 }
 
 /// A stack's function names, outermost first.

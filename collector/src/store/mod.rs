@@ -40,7 +40,8 @@ pub use error::StoreError;
 pub use metrics::StoreMetrics;
 pub use push::{Appended, Push};
 pub use select::{
-    Matcher, Merged, Select, Test, Timeline, TimelineBy, TimelineGroup, TimelinePoint,
+    Matcher, Merged, Select, ServiceStacks, Test, Timeline, TimelineBy, TimelineGroup,
+    TimelinePoint,
 };
 pub use settings::StoreSettings;
 pub use symbols::{
@@ -127,6 +128,17 @@ impl Store {
     /// The query failed or needed more memory than it may take.
     pub async fn merge(&self, select: &Select) -> Result<Merged, StoreError> {
         self.snapshot().merge(select).await
+    }
+
+    /// Adds up the selected samples by stack, service by service, in the order of their names.
+    ///
+    /// # Errors
+    /// As [`Store::merge`].
+    pub async fn merge_by_service(
+        &self,
+        select: &Select,
+    ) -> Result<Vec<ServiceStacks>, StoreError> {
+        self.snapshot().merge_by_service(select).await
     }
 
     /// Adds up the selected samples by step and by what `by` says. A step begins at

@@ -69,6 +69,28 @@ impl Engine {
         Ok(sums)
     }
 
+    /// Sum by stack, service by service.
+    pub(super) async fn sums_by_service(
+        &self,
+        files: &[Arc<DataFile>],
+        filter: &RowFilter,
+        mut each: impl FnMut(&str, u64, i64),
+    ) -> Result<(), StoreError> {
+        let Some(rows) = self.rows(files, filter).await? else { return Ok(()) };
+        let keys = vec![col("service"), col("stack").alias("key")];
+        let batches = rows.aggregate(keys, vec![sum(col("value")).alias("sum")])?.collect().await?;
+        for batch in &batches {
+            let service =
+                batch.column_by_name("service").and_then(|column| column.as_string_opt::<i32>());
+            let services = service.ok_or_else(|| unexpected("service"))?;
+            let (stacks, sums) = (u64s(batch, "key")?, i64s(batch, "sum")?);
+            for ((service, stack), sum) in services.iter().zip(stacks).zip(sums) {
+                each(service.unwrap_or_default(), *stack, *sum);
+            }
+        }
+        Ok(())
+    }
+
     /// Sum by step of time and key.
     pub(super) async fn steps(
         &self,

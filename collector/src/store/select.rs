@@ -80,6 +80,15 @@ pub struct Merged {
     pub series: usize,
 }
 
+/// Values of one service added up by stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceStacks {
+    /// The service's name.
+    pub service: Arc<str>,
+    /// Each stack once with its sum, in no particular order.
+    pub stacks: Vec<(StackId, i64)>,
+}
+
 /// How [`Timeline`] splits each step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimelineBy {

@@ -1,7 +1,7 @@
 //! What the store held at one moment, and the questions answered on it: samples in memory are
 //! added up here, those in files by `scan`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -10,7 +10,9 @@ use super::error::StoreError;
 use super::files::DataFile;
 use super::memtable::{Memtable, SampleRow};
 use super::scan::{Engine, Key, RowFilter};
-use super::select::{Merged, Select, Timeline, TimelineBy, TimelineGroup, TimelinePoint};
+use super::select::{
+    Merged, Select, ServiceStacks, Timeline, TimelineBy, TimelineGroup, TimelinePoint,
+};
 use super::symbols::{Series, StackId, Symbols};
 
 /// More steps than any screen has pixels; a question for more is a mistake.
@@ -48,6 +50,34 @@ impl Snapshot {
         };
         let stacks = sums.into_iter().map(|(stack, value)| (StackId(stack), value)).collect();
         Ok(Merged { stacks, events, value_without_period, series: chosen.series.len() })
+    }
+
+    /// Sum by stack, service by service.
+    pub(super) async fn merge_by_service(
+        &self,
+        select: &Select,
+    ) -> Result<Vec<ServiceStacks>, StoreError> {
+        let chosen = self.choose(select);
+        let mut sums: BTreeMap<Arc<str>, FxHashMap<u64, i64>> = BTreeMap::new();
+        if chosen.series.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut count = |service: &str, stack: u64, value: i64| match sums.get_mut(service) {
+            Some(stacks) => add(stacks.entry(stack).or_default(), value),
+            None => {
+                sums.insert(service.into(), FxHashMap::from_iter([(stack, value)]));
+            }
+        };
+        self.scan(&chosen, |row| {
+            let service = chosen.series.get(&row.series).map_or("", |series| series.service());
+            count(service, row.stack, row.value);
+        });
+        self.engine.sums_by_service(&self.files, &chosen.filter, &mut count).await?;
+        let services = sums.into_iter().map(|(service, sums)| {
+            let stacks = sums.into_iter().map(|(stack, value)| (StackId(stack), value));
+            ServiceStacks { service, stacks: stacks.collect() }
+        });
+        Ok(services.collect())
     }
 
     /// Sum by series.

@@ -24,7 +24,7 @@ export function prepare(canvas, width, height) {
 
 const TOKENS = [
   "panel", "line", "faint", "ink", "second", "third", "accent", "ground", "match", "box-ink",
-  "native", "kernel", "runtime", "interpreted", "unknown", ...Array.from({ length: 12 }, (_, hue) => `hue-${hue}`),
+  "native", "kernel", "runtime", "interpreted", "unknown", "service", ...Array.from({ length: 12 }, (_, hue) => `hue-${hue}`),
 ];
 
 /** @typedef {Record<string, string>} Colours */

@@ -4,7 +4,7 @@
 import { ALL, childId } from "./nodeid.js";
 
 /** What a frame is made of; the collector's numbers are indices into this. */
-export const KINDS = /** @type {const} */ (["native", "kernel", "runtime", "interpreted", "unknown"]);
+export const KINDS = /** @type {const} */ (["native", "kernel", "runtime", "interpreted", "unknown", "service"]);
 
 /**
  * @typedef {object} PathFrame one frame between the start of all stacks and the root of the view

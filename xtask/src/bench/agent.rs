@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::bench::measure::{BpfStatistics, bpf, cpu_seconds, memory};
+use crate::bench::measure::{BpfStatistics, bpf, children_cpu_seconds, cpu_seconds, memory};
 use crate::process::Process;
 use crate::stack::{free_port, remove, scratch};
 use crate::{place, workloads};
@@ -91,14 +91,14 @@ fn perf(folder: &Path) -> Result<Option<Cost>> {
     let mut perf = Process::start("perf", perf, folder)?;
     sleep(Duration::from_secs(2));
     perf.check()?;
-    let before = cpu_seconds(perf.id())?;
     sleep(WINDOW);
-    let (after, peak) = (cpu_seconds(perf.id())?, memory(perf.id())?.1);
+    let (peak, others) = (memory(perf.id())?.1, children_cpu_seconds());
     perf.stop(Duration::from_secs(30))?;
     let written = fs::metadata(&file).with_context(|| format!("look at {}", file.display()))?;
     Ok(Some(Cost {
         name: "perf record -F 97 -g -a",
-        cpu_seconds: after - before,
+        // Its whole life: what it puts off to its end (build ids) is part of a recording's cost.
+        cpu_seconds: children_cpu_seconds() - others,
         bpf_seconds: None,
         bpf_runs: 0,
         peak_mib: peak,

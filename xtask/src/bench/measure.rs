@@ -42,6 +42,16 @@ fn cpu_of(stat: &str) -> Option<f64> {
     Some((user + system) / 100.0)
 }
 
+/// User plus system time of all children that were waited for, in seconds.
+pub(super) fn children_cpu_seconds() -> f64 {
+    // SAFETY: `rusage` is plain numbers, for which zeroes are valid.
+    let mut used: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one `rusage` into `used`, which outlives the call.
+    unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut used) };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    seconds(used.ru_utime) + seconds(used.ru_stime)
+}
+
 /// Run time in seconds and number of runs of the BPF programs that a process holds.
 pub(super) fn bpf(pid: u32) -> Result<(f64, u64)> {
     let folder = PathBuf::from(format!("/proc/{pid}/fdinfo"));
