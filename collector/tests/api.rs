@@ -118,7 +118,6 @@ async fn folded_stacks_come_back_in_every_view() {
     let collector = Collector::start().await;
     collector.push_folded("checkout", "main;serve;read 30\nmain;serve 10\nmain;idle 2\n").await;
     let of = collector.type_of_folded().await;
-<<<<<<< HEAD
     let everybody = format!("type={of}&{RANGE}");
     let common = format!("{everybody}&selector=%7Bservice_name%3D%22checkout%22%7D");
 
@@ -126,9 +125,6 @@ async fn folded_stacks_come_back_in_every_view() {
     let below = ["all", "checkout", "main", "serve", "read", "idle"];
     assert_eq!(all["names"], serde_json::json!(below), "a service has a box above its functions");
     assert_eq!(all["nodes"]["kind"][1], 5);
-=======
-    let common = format!("type={of}&{RANGE}&{CHECKOUT}");
->>>>>>> query
 
     let tree = collector.ask(&format!("/api/v1/profile/tree?{common}&width=100&q=serve")).await;
     let total = tree["total"].as_i64().expect("a total");

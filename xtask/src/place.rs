@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// The workspace's top folder.
+/// The workspace's top folder: that of the checkout in which cargo runs this, for two checkouts may
+/// share a target folder, and with it this program.
 pub(crate) fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").components().fold(
-        PathBuf::new(),
-        |mut path, part| {
-            match part {
-                std::path::Component::ParentDir => drop(path.pop()),
-                other => path.push(other),
-            }
-            path
-        },
-    )
+    let compiled_in = || env!("CARGO_MANIFEST_DIR").into();
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(compiled_in);
+    Path::new(&package).join("..").components().fold(PathBuf::new(), |mut path, part| {
+        match part {
+            std::path::Component::ParentDir => drop(path.pop()),
+            other => path.push(other),
+        }
+        path
+    })
 }
 
 /// Tools that Sonde installs for this user: `$XDG_CACHE_HOME/sonde/tools`.

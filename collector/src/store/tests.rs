@@ -346,16 +346,7 @@ async fn play(folder: &Path, actions: &[Action]) -> (Store, Model) {
             Action::Push { service, minute, samples } => {
                 let unix_ms = NOON + minute * 60_000;
                 let profiles = vec![profile(*service, unix_ms, samples)];
-<<<<<<< HEAD
                 append(&store, push(digest as u128, profiles)).await;
-=======
-                let push = push(digest as u128, profiles);
-                // Seals may come faster than a disk writes; a sender comes again.
-                while let Err(error) = store.append(push.clone()).await {
-                    assert!(matches!(error, StoreError::Busy { .. }), "{error}");
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
->>>>>>> query
                 model.extend(samples.iter().map(|(stack, v)| (*service, *minute, *stack, *v)));
             }
             Action::Seal => store.seal().await.unwrap(),
