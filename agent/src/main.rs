@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use sonde_agent::{commands, config::Cli};
+use sonde_agent::{commands, config::Cli, kernel::use_one_heap};
 
 fn main() -> ExitCode {
+    use_one_heap();
     commands::run(Cli::parse())
 }

@@ -134,6 +134,28 @@ fn inlined_functions_come_innermost_first_with_file_and_line() {
 }
 
 #[test]
+fn debug_information_that_was_let_go_is_loaded_again_only_after_some_windows() {
+    let program = Program::with(&["-g"]);
+    // It is let go when no new address came for some windows, fewer than these.
+    let windows = 9;
+    let settings = Settings { reload_after_windows: windows, ..Settings::default() };
+    let mut symbolizer = Symbolizer::new(settings);
+    let file = File::open(&program.path).unwrap();
+    let id = symbolizer.register(program.path.to_str().unwrap().into(), file);
+    let (hidden, outer) = (program.offset_of("hidden"), program.offset_of("outer"));
+    let (_, first) = symbolizer.symbolize(id, hidden);
+    assert!(functions(&first)[0].file.is_some(), "the first load is free");
+    for _ in 1..windows {
+        symbolizer.end_window();
+    }
+    let (_, meanwhile) = symbolizer.symbolize(id, outer);
+    assert_eq!(names(&meanwhile), ["outer"], "by the symbol table");
+    symbolizer.end_window();
+    let (_, later) = symbolizer.symbolize(id, outer);
+    assert_eq!(names(&later), ["inner", "middle", "outer"], "and not remembered without");
+}
+
+#[test]
 fn placement_in_memory_makes_no_difference() {
     for options in [
         &["-g", "-no-pie"][..],

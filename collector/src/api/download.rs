@@ -34,7 +34,7 @@ impl Api {
         let turn = self.turn().await?;
         let mut services = match question.of_one_service() {
             true => Vec::new(),
-            false => self.0.store.merge_by_service(&question.select).await?,
+            false => self.0.store.merge_by_service(&question.select).await?.services,
         };
         let mut stacks = match question.of_one_service() {
             true => self.0.store.merge(&question.select).await?.stacks,

@@ -22,20 +22,17 @@ impl Api {
 
     async fn merge(&self, question: &Question) -> Result<MergedTree, ApiError> {
         let turn: Turn = self.turn().await?;
-        let merged = self.0.store.merge(&question.select).await?;
-        let services = match question.of_one_service() {
-            true => Vec::new(),
-            false => self.0.store.merge_by_service(&question.select).await?,
-        };
+        if question.of_one_service() {
+            let merged = self.0.store.merge(&question.select).await?;
+            let symbols = self.0.store.symbols();
+            let events = (merged.value_without_period == 0).then_some(merged.events);
+            let build = move || (turn, Tree::build(&merged.stacks, &symbols)).1;
+            return Ok(MergedTree { tree: self.compute(build).await?, events });
+        }
+        let merged = self.0.store.merge_by_service(&question.select).await?;
         let symbols = self.0.store.symbols();
         let events = (merged.value_without_period == 0).then_some(merged.events);
-        let build = move || {
-            let _turn = turn;
-            match &services[..] {
-                [] => Tree::build(&merged.stacks, &symbols),
-                services => Tree::build_by_service(services, &symbols),
-            }
-        };
+        let build = move || (turn, Tree::build_by_service(&merged.services, &symbols)).1;
         Ok(MergedTree { tree: self.compute(build).await?, events })
     }
 }

@@ -40,8 +40,8 @@ pub use error::StoreError;
 pub use metrics::StoreMetrics;
 pub use push::{Appended, Push};
 pub use select::{
-    Matcher, Merged, Select, ServiceStacks, Test, Timeline, TimelineBy, TimelineGroup,
-    TimelinePoint,
+    Matcher, Merged, MergedServices, Select, ServiceStacks, Test, Timeline, TimelineBy,
+    TimelineGroup, TimelinePoint,
 };
 pub use settings::StoreSettings;
 pub use symbols::{
@@ -134,10 +134,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::merge`].
-    pub async fn merge_by_service(
-        &self,
-        select: &Select,
-    ) -> Result<Vec<ServiceStacks>, StoreError> {
+    pub async fn merge_by_service(&self, select: &Select) -> Result<MergedServices, StoreError> {
         self.snapshot().merge_by_service(select).await
     }
 

@@ -80,6 +80,17 @@ pub struct Merged {
     pub series: usize,
 }
 
+/// Values added up by stack, service by service.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MergedServices {
+    /// The services, in the order of their names.
+    pub services: Vec<ServiceStacks>,
+    /// As [`Merged::events`].
+    pub events: f64,
+    /// As [`Merged::value_without_period`].
+    pub value_without_period: i64,
+}
+
 /// Values of one service added up by stack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceStacks {

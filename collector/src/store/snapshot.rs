@@ -11,7 +11,8 @@ use super::files::DataFile;
 use super::memtable::{Memtable, SampleRow};
 use super::scan::{Engine, Key, RowFilter};
 use super::select::{
-    Merged, Select, ServiceStacks, Timeline, TimelineBy, TimelineGroup, TimelinePoint,
+    Merged, MergedServices, Select, ServiceStacks, Timeline, TimelineBy, TimelineGroup,
+    TimelinePoint,
 };
 use super::symbols::{Series, StackId, Symbols};
 
@@ -42,12 +43,8 @@ impl Snapshot {
     pub(super) async fn merge(&self, select: &Select) -> Result<Merged, StoreError> {
         let chosen = self.choose(select);
         let sums = self.sums(&chosen, Key::Stack).await?;
-        let (events, value_without_period) = match chosen.one_period() {
-            Some(one) => {
-                events_of(one, sums.values().fold(0, |all: i64, sum| all.saturating_add(*sum)))
-            }
-            None => events(&self.sums(&chosen, Key::Series).await?, &chosen),
-        };
+        let total = sums.values().fold(0, |all: i64, sum| all.saturating_add(*sum));
+        let (events, value_without_period) = self.events(&chosen, total).await?;
         let stacks = sums.into_iter().map(|(stack, value)| (StackId(stack), value)).collect();
         Ok(Merged { stacks, events, value_without_period, series: chosen.series.len() })
     }
@@ -56,11 +53,11 @@ impl Snapshot {
     pub(super) async fn merge_by_service(
         &self,
         select: &Select,
-    ) -> Result<Vec<ServiceStacks>, StoreError> {
+    ) -> Result<MergedServices, StoreError> {
         let chosen = self.choose(select);
         let mut sums: BTreeMap<Arc<str>, FxHashMap<u64, i64>> = BTreeMap::new();
         if chosen.series.is_empty() {
-            return Ok(Vec::new());
+            return Ok(MergedServices::default());
         }
         let mut count = |service: &str, stack: u64, value: i64| match sums.get_mut(service) {
             Some(stacks) => add(stacks.entry(stack).or_default(), value),
@@ -73,11 +70,22 @@ impl Snapshot {
             count(service, row.stack, row.value);
         });
         self.engine.sums_by_service(&self.files, &chosen.filter, &mut count).await?;
+        let values = sums.values().flat_map(FxHashMap::values);
+        let total = values.fold(0, |all: i64, sum| all.saturating_add(*sum));
+        let (events, value_without_period) = self.events(&chosen, total).await?;
         let services = sums.into_iter().map(|(service, sums)| {
             let stacks = sums.into_iter().map(|(stack, value)| (StackId(stack), value));
             ServiceStacks { service, stacks: stacks.collect() }
         });
-        Ok(services.collect())
+        Ok(MergedServices { services: services.collect(), events, value_without_period })
+    }
+
+    /// Events behind `total`, the sum of all that was chosen, and the part that nobody knows of.
+    async fn events(&self, chosen: &Chosen, total: i64) -> Result<(f64, i64), StoreError> {
+        Ok(match chosen.one_period() {
+            Some(one) => events_of(one, total),
+            None => events(&self.sums(chosen, Key::Series).await?, chosen),
+        })
     }
 
     /// Sum by series.

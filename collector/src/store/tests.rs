@@ -327,6 +327,17 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
 
 type Model = Vec<(u8, i64, u8, i64)>;
 
+/// As a client does: what is refused because files are still being written is sent again.
+async fn append(store: &Store, push: Push) {
+    loop {
+        match store.append(push.clone()).await {
+            Ok(_) => return,
+            Err(StoreError::Busy { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 async fn play(folder: &Path, actions: &[Action]) -> (Store, Model) {
     let mut store = Store::open(settings(folder)).await.unwrap();
     let mut model = Model::new();
@@ -335,12 +346,7 @@ async fn play(folder: &Path, actions: &[Action]) -> (Store, Model) {
             Action::Push { service, minute, samples } => {
                 let unix_ms = NOON + minute * 60_000;
                 let profiles = vec![profile(*service, unix_ms, samples)];
-                let push = push(digest as u128, profiles);
-                // Seals may come faster than a disk writes; a sender comes again.
-                while let Err(error) = store.append(push.clone()).await {
-                    assert!(matches!(error, StoreError::Busy { .. }), "{error}");
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
+                append(&store, push(digest as u128, profiles)).await;
                 model.extend(samples.iter().map(|(stack, v)| (*service, *minute, *stack, *v)));
             }
             Action::Seal => store.seal().await.unwrap(),
