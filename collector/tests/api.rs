@@ -179,6 +179,7 @@ async fn a_selector_and_a_root_narrow_the_answer() {
     let common = format!("type={of}&{RANGE}");
     let all = collector.ask(&format!("/api/v1/profile/tree?{common}")).await;
     let one = collector.ask(&format!("/api/v1/profile/tree?{common}&{selector}")).await;
+    assert_eq!(one["names"], serde_json::json!(["all", "main", "pay"]));
     let total = |answer: &Value| answer["total"].as_i64().expect("a total");
     assert_eq!(total(&all) * 5, total(&one) * 12);
 
