@@ -32,12 +32,6 @@ drop_reasons! {
     RecordInvalid = 3, "record_invalid";
     /// Agent: a window held more distinct stacks than it may.
     WindowFull = 4, "window_full";
-    /// Agent: the queue to the backend was full, the oldest profile went.
-    ExportQueueFull = 5, "export_queue_full";
-    /// Agent: the backend refused a profile for good.
-    ExportRefused = 6, "export_refused";
-    /// Agent: shutdown came before the backend took a profile.
-    ExportUnsent = 7, "export_unsent";
 }
 
 impl DropReason {

@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, SyncSender, TrySendError},
     },
+    time::Duration,
 };
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -22,6 +23,7 @@ use crate::{
     kernel::{Batch, DrainHealth, Programs, boot_ns},
     process::{Attribution, Cgroups, CodeAddress, FileIndex, ProcessTable},
     record::{ProcessEvent, ProcessEventKind, Sample},
+    telemetry::ProgramLabels,
 };
 
 /// Files that the naming thread had to close and needs again.
@@ -72,14 +74,13 @@ impl Capture {
         jobs: SyncSender<Job>,
         reopen: Reopen,
     ) -> Self {
-        let cgroups = Cgroups::new(PathBuf::from("/sys/fs/cgroup"));
         let window_ns =
             settings.window.map(|window| u64::try_from(window.as_nanos()).unwrap_or(u64::MAX));
         Self {
             programs,
             drain,
             counters,
-            table: ProcessTable::new(PathBuf::from("/proc"), cgroups),
+            table: ProcessTable::new(PathBuf::from("/proc"), Cgroups::of_host()),
             targets: settings.targets,
             counter: StackCounter::new(boot_ns()),
             window_ns,
@@ -238,7 +239,11 @@ impl Capture {
         let before = std::mem::replace(&mut self.seen, now);
         self.counters.lost(DropReason::SampleRingFull, now.ring_full - before.ring_full);
         self.counters.lost(DropReason::PipelineQueueFull, now.queue_full - before.queue_full);
-        RawCosts { bpf_cpu_ns: now.cost_ns - before.cost_ns }
+        let bpf_cpu_ns = now.cost_ns - before.cost_ns;
+        let seconds = Duration::from_nanos(bpf_cpu_ns).as_secs_f64();
+        let labels = ProgramLabels { program: "cpu_sample" };
+        self.counters.metrics.bpf_run_seconds.get_or_create(&labels).inc_by(seconds);
+        RawCosts { bpf_cpu_ns }
     }
 
     /// Waits for room if there is none: the drain thread then drops batches, and counts them.

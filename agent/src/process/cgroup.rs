@@ -61,7 +61,16 @@ const MAX_IDS: usize = 10_000;
 const MAX_DEPTH: usize = 12;
 
 impl Cgroups {
-    /// Cgroups below `root`, which is `/sys/fs/cgroup`.
+    /// Cgroups of this host. Ids are inode numbers of the unified hierarchy; those of version 1
+    /// hierarchies beside it are other numbers that may be equal.
+    #[must_use]
+    pub fn of_host() -> Self {
+        let root = PathBuf::from("/sys/fs/cgroup");
+        let is_unified = root.join("cgroup.controllers").exists();
+        Self::new(if is_unified { root } else { root.join("unified") })
+    }
+
+    /// Cgroups below `root`, the mount point of the unified hierarchy.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
         Self { root, by_id: FxHashMap::default() }

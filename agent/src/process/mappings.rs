@@ -64,8 +64,8 @@ impl Mappings {
     /// What `address` means; `None` if no region covers it.
     #[must_use]
     pub fn find(&self, address: u64) -> Option<CodeAddress> {
-        let region = self.0.get(self.0.partition_point(|region| region.end <= address))?;
-        let into = address.checked_sub(region.start)?;
+        let region = self.region(address)?;
+        let into = address - region.start;
         Some(match region.kind {
             Kind::File(file) => CodeAddress::File(file, FileOffset(region.file_offset + into)),
             Kind::Vdso => CodeAddress::Vdso(FileOffset(into)),
@@ -75,11 +75,15 @@ impl Mappings {
 
     /// The region around an address, as `/proc/PID/map_files` names it.
     pub(super) fn range_of(&self, address: u64) -> Option<(u64, u64)> {
-        let region = self.0.get(self.0.partition_point(|region| region.end <= address))?;
-        (region.start <= address).then_some((region.start, region.end))
+        self.region(address).map(|region| (region.start, region.end))
     }
 
-    /// The first file that was mapped: after an exec, the program itself.
+    fn region(&self, address: u64) -> Option<&Region> {
+        let region = self.0.get(self.0.partition_point(|region| region.end <= address))?;
+        (region.start <= address).then_some(region)
+    }
+
+    /// Whether nothing is mapped yet, as right after an exec.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -36,13 +36,6 @@ pub struct FrameLabels {
     pub result: &'static str,
 }
 
-/// A cache of the symbolizer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct SymbolCacheLabels {
-    /// What it caches.
-    pub cache: &'static str,
-}
-
 /// A BPF program.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ProgramLabels {
@@ -60,26 +53,16 @@ pub struct Metrics {
     pub samples_received: Counter,
     /// Samples that were dropped, by reason.
     pub samples_dropped: Family<ReasonLabels, Counter>,
-    /// Bytes that came out of the ring buffer.
-    pub ring_read_bytes: Counter,
-    /// Fill of the ring buffer when it was last drained, between 0 and 1.
-    pub ring_fill_ratio: Gauge<f64, AtomicU64>,
-    /// Records that could not be decoded, by reason.
-    pub decode_errors: Family<ReasonLabels, Counter>,
     /// Stacks by how they ended.
     pub stacks: Family<StackEndLabels, Counter>,
     /// Frames by what became of them.
     pub frames: Family<FrameLabels, Counter>,
-    /// Entries of the symbolizer's caches.
-    pub symbol_cache_entries: Family<SymbolCacheLabels, Gauge>,
     /// Processes that are known.
     pub processes: Gauge,
     /// Windows that were closed.
     pub windows_closed: Counter,
-    /// CPU time of BPF programs, where the kernel keeps the account.
+    /// CPU time of BPF programs, by their own account.
     pub bpf_run_seconds: Family<ProgramLabels, SecondsCounter>,
-    /// Runs of BPF programs, where the kernel keeps the account.
-    pub bpf_runs: Family<ProgramLabels, Counter>,
     /// What became of pushes.
     pub push: PushMetrics,
 }
@@ -107,25 +90,8 @@ impl Metrics {
         );
         ours.register(
             "samples_dropped",
-            "Stack samples lost, by reason",
+            "Stack samples, and under process_ring_full records of processes, lost by reason",
             self.samples_dropped.clone(),
-        );
-        ours.register_with_unit(
-            "ring_read",
-            "Data read from the ring buffer",
-            Unit::Bytes,
-            self.ring_read_bytes.clone(),
-        );
-        ours.register_with_unit(
-            "ring_fill",
-            "Share of the ring buffer that was filled when it was last drained",
-            Unit::Other("ratio".to_owned()),
-            self.ring_fill_ratio.clone(),
-        );
-        ours.register(
-            "decode_errors",
-            "Records of the ring buffer that could not be decoded, by reason",
-            self.decode_errors.clone(),
         );
     }
 
@@ -133,26 +99,16 @@ impl Metrics {
         ours.register("stacks", "User stacks by how they ended", self.stacks.clone());
         ours.register(
             "frames",
-            "Distinct frames of a window by whether they have a name, or why not",
+            "Frames of samples by whether they have a name, or why not",
             self.frames.clone(),
-        );
-        ours.register(
-            "symbol_cache_entries",
-            "Entries of the symbolizer's caches",
-            self.symbol_cache_entries.clone(),
         );
         ours.register("processes", "Processes that are known", self.processes.clone());
         ours.register("windows_closed", "Windows that were closed", self.windows_closed.clone());
         ours.register_with_unit(
             "bpf_run",
-            "CPU time of the agent's BPF programs; absent where the kernel keeps no account",
+            "CPU time of the agent's BPF programs, as of the last window",
             Unit::Seconds,
             self.bpf_run_seconds.clone(),
-        );
-        ours.register(
-            "bpf_runs",
-            "Runs of the agent's BPF programs; absent where the kernel keeps no account",
-            self.bpf_runs.clone(),
         );
     }
 }

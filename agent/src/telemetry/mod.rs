@@ -14,7 +14,6 @@ pub use limiter::Limiter;
 pub use log::{LogError, start_log};
 pub use metrics::{
     FrameLabels, Metrics, ProgramLabels, ReasonLabels, SecondsCounter, StackEndLabels,
-    SymbolCacheLabels,
 };
 pub use own_profile::{OwnProfile, OwnProfileError};
 pub use own_usage::OwnUsage;

@@ -32,13 +32,10 @@ pub(super) async fn download(State(api): State<Api>, params: Params) -> Result<R
 impl Api {
     async fn pprof(&self, question: &Question, root: NodeId) -> Result<Vec<u8>, ApiError> {
         let turn = self.turn().await?;
-        let mut services = match question.of_one_service() {
-            true => Vec::new(),
-            false => self.0.store.merge_by_service(&question.select).await?.services,
-        };
-        let mut stacks = match question.of_one_service() {
-            true => self.0.store.merge(&question.select).await?.stacks,
-            false => Vec::new(),
+        let (mut stacks, mut services) = if question.of_one_service() {
+            (self.0.store.merge(&question.select).await?.stacks, Vec::new())
+        } else {
+            (Vec::new(), self.0.store.merge_by_service(&question.select).await?.services)
         };
         let series = self.0.store.series(&question.select).await?;
         let symbols = self.0.store.symbols();
