@@ -15,13 +15,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{Method, Uri};
+use axum::http::Uri;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower_http::compression::CompressionLayer;
 
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 pub(crate) use download::gzip;
 use error::ApiError;
 use trees::Trees;
@@ -85,12 +86,13 @@ impl Api {
             .route("/api/v1/trust", get(trust::trust))
             .route("/api/{*path}", get(no_such_path))
             .layer(from_fn_with_state(self.clone(), within_time))
+            // Trees and tables are JSON of some hundred kilobytes that shrink to a tenth.
+            .layer(CompressionLayer::new())
             .with_state(self.clone())
     }
 
-    /// Wraps routes that store: what they store is seen by the next question.
-    pub fn watch_writes(&self, routes: Router) -> Router {
-        routes.layer(from_fn_with_state(self.clone(), note_write))
+    fn snapshot(&self) -> Snapshot {
+        self.0.store.snapshot()
     }
 
     /// Waits for a turn.
@@ -124,15 +126,6 @@ async fn within_time(State(api): State<Api>, request: Request, next: Next) -> Re
     let limit = api.0.timeout;
     let too_slow = |_| ApiError::TooSlow(limit.as_secs()).into_response();
     tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(too_slow)
-}
-
-async fn note_write(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let writes = request.method() == Method::POST;
-    let response = next.run(request).await;
-    if writes {
-        api.0.trees.data_changed();
-    }
-    response
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {

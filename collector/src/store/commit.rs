@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::StoreError;
 use super::files;
-use super::live::{Sealed, Shared};
+use super::live::{Live, Sealed, Shared};
 use super::memtable::{Memtable, SampleRow};
 use super::new_rows::{new_symbols, sample_rows};
 use super::push::{Appended, Prepared};
@@ -152,6 +152,8 @@ impl Committer {
         let mut live = self.shared.live_mut();
         self.dictionary.take_in(&mut live.symbols, &record.symbols);
         record.samples.iter().for_each(|row| live.active.push(*row));
+        let Live { changes, symbols, .. } = &mut *live;
+        changes.came(&record.samples, symbols);
         drop(live);
         record.pushes.iter().for_each(|push| self.recent.remember(*push));
         self.pending.symbols.append(record.symbols);

@@ -27,6 +27,10 @@ pub(super) enum Table {
 }
 
 impl Table {
+    /// The symbol tables, in an order in which each names only what came before.
+    pub(super) const SYMBOLS: [Self; 4] =
+        [Self::Functions, Self::Locations, Self::Stacks, Self::Series];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Functions => "functions",

@@ -10,6 +10,8 @@ use super::{
 };
 
 const SHARDS: usize = 256;
+/// Rows of one portion: a stack's row may hold 2,048 locations of 8 bytes.
+const PORTION: usize = 8192;
 
 /// A node of the stack tree: a location and its caller. A stack is the node of its leaf, so stacks
 /// that share their outer frames share nodes.
@@ -61,20 +63,26 @@ impl Symbols {
         self.series.get(*self.series_by_id.get(&id)? as usize)
     }
 
-    /// Everything as rows, to be written anew.
-    pub(in crate::store) fn rows(&self) -> SymbolRows {
-        let function = |row: &Function| FunctionRow {
-            hash: row.hash,
-            name: row.name.clone(),
-            system_name: row.system_name.clone(),
-            file: row.file.clone(),
-        };
-        SymbolRows {
-            functions: self.functions.iter().map(function).collect(),
-            locations: self.locations.iter().map(|row| self.location_row(row)).collect(),
-            stacks: self.stacks.iter().map(|(hash, leaf)| self.stack_row(hash, leaf)).collect(),
-            series: self.series.iter().cloned().collect(),
-        }
+    /// Everything as rows, a portion at a time, to be written anew. What a row names stands in an
+    /// earlier portion.
+    pub(in crate::store) fn rows(&self) -> impl Iterator<Item = SymbolRows> + '_ {
+        let functions = portions(self.functions.iter().map(function_row), |functions| SymbolRows {
+            functions,
+            ..SymbolRows::default()
+        });
+        let locations =
+            portions(self.locations.iter().map(|row| self.location_row(row)), |locations| {
+                SymbolRows { locations, ..SymbolRows::default() }
+            });
+        let stacks =
+            portions(self.stacks.iter().map(|(hash, leaf)| self.stack_row(hash, leaf)), |stacks| {
+                SymbolRows { stacks, ..SymbolRows::default() }
+            });
+        let series = portions(self.series.iter().cloned(), |series| SymbolRows {
+            series,
+            ..SymbolRows::default()
+        });
+        functions.chain(locations).chain(stacks).chain(series)
     }
 
     fn location_row(&self, row: &SymbolLocation) -> LocationRow {
@@ -102,6 +110,25 @@ impl Symbols {
     pub(in crate::store) fn series(&self) -> impl Iterator<Item = &Arc<Series>> {
         self.series.iter()
     }
+}
+
+fn function_row(row: &Function) -> FunctionRow {
+    FunctionRow {
+        hash: row.hash,
+        name: row.name.clone(),
+        system_name: row.system_name.clone(),
+        file: row.file.clone(),
+    }
+}
+
+fn portions<T>(
+    mut rows: impl Iterator<Item = T>,
+    of: impl Fn(Vec<T>) -> SymbolRows,
+) -> impl Iterator<Item = SymbolRows> {
+    std::iter::from_fn(move || {
+        let portion: Vec<T> = rows.by_ref().take(PORTION).collect();
+        (!portion.is_empty()).then(|| of(portion))
+    })
 }
 
 /// Stack hash to leaf node, in shards so that a write after a clone copies little.
