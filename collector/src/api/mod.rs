@@ -21,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 use crate::store::{Snapshot, Store};
 pub(crate) use download::gzip;
@@ -86,8 +87,7 @@ impl Api {
             .route("/api/v1/trust", get(trust::trust))
             .route("/api/{*path}", get(no_such_path))
             .layer(from_fn_with_state(self.clone(), within_time))
-            // Trees and tables are JSON of some hundred kilobytes that shrink to a tenth.
-            .layer(CompressionLayer::new())
+            .layer(compression())
             .with_state(self.clone())
     }
 
@@ -126,6 +126,13 @@ async fn within_time(State(api): State<Api>, request: Request, next: Next) -> Re
     let limit = api.0.timeout;
     let too_slow = |_| ApiError::TooSlow(limit.as_secs()).into_response();
     tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(too_slow)
+}
+
+/// Trees and tables are JSON of some hundred kilobytes that shrink to a tenth; a pprof download is
+/// gzipped already.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let already = NotForContentType::const_new("application/octet-stream");
+    CompressionLayer::new().compress_when(DefaultPredicate::new().and(already))
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {

@@ -5,6 +5,10 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{mpsc, watch};
+
+use super::collect::collect_if_due;
+use super::commit::Command;
 use super::error::StoreError;
 use super::files;
 use super::flush::write_symbols;
@@ -131,14 +135,23 @@ pub(super) fn remove(shared: &Shared, entries: &[FileEntry]) {
 }
 
 /// Runs rounds until the store is closed or its last handle is gone.
-pub(super) async fn run(shared: Arc<Shared>, mut stop: tokio::sync::watch::Receiver<bool>) {
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    commands: mpsc::WeakSender<Command>,
+    mut stop: watch::Receiver<bool>,
+) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(shared.settings.maintenance_interval) => {}
             _ = stop.changed() => return,
         }
+        let Some(commands) = commands.upgrade() else { return };
         let shared = Arc::clone(&shared);
-        let round = move || look_after(&shared, super::now_unix_ms());
+        let round = move || {
+            let now_unix_ms = super::now_unix_ms();
+            look_after(&shared, now_unix_ms)?;
+            collect_if_due(&shared, &commands, now_unix_ms)
+        };
         match tokio::task::spawn_blocking(round).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {

@@ -8,6 +8,7 @@
 mod background;
 mod changes;
 mod checksum;
+mod collect;
 mod commit;
 mod error;
 mod files;
@@ -105,11 +106,14 @@ impl Store {
         let (inner, flush_wanted, stop) = opened?;
         let shared = Arc::clone(&inner.shared);
         let flusher = background::flush_sealed(shared, flush_wanted, stop.clone());
-        let maintenance = maintenance::run(Arc::clone(&inner.shared), stop.clone());
         let store = Self { inner: Arc::new(inner) };
-        held(&store.inner.tasks).extend([tokio::spawn(flusher), tokio::spawn(maintenance)]);
+        held(&store.inner.tasks).push(tokio::spawn(flusher));
         if let Some(commands) = store.commands() {
-            tokio::spawn(background::tick(commands.downgrade(), stop));
+            let commands = commands.downgrade();
+            let shared = Arc::clone(&store.inner.shared);
+            let maintenance = maintenance::run(shared, commands.clone(), stop.clone());
+            held(&store.inner.tasks).push(tokio::spawn(maintenance));
+            tokio::spawn(background::tick(commands, stop));
         }
         Ok(store)
     }
@@ -243,6 +247,7 @@ fn prepare(settings: StoreSettings, metrics: StoreMetrics) -> Result<Started, St
         segment,
         flush_wanted: Arc::clone(&flush_wanted),
         pending: Pending::default(),
+        noted: None,
     };
     let (commands, queue) = mpsc::channel(QUEUE);
     let thread = std::thread::Builder::new()

@@ -149,10 +149,14 @@ pub(super) struct SampleFileReader<'a> {
 
 impl<'a> SampleFileReader<'a> {
     pub(super) fn open(path: &'a Path) -> Result<Self, StoreError> {
+        Self::open_columns(path, &ROW_COLUMNS)
+    }
+
+    fn open_columns(path: &'a Path, columns: &[&str]) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
         let wrong = |error: parquet::errors::ParquetError| damaged(path, error.to_string());
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(wrong)?;
-        let columns = ProjectionMask::columns(builder.parquet_schema(), ROW_COLUMNS);
+        let columns = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
         let builder = builder.with_projection(columns).with_batch_size(READ_ROWS);
         Ok(Self { path, batches: builder.build().map_err(wrong)? })
     }
@@ -163,4 +167,15 @@ impl<'a> SampleFileReader<'a> {
         let batch = batch.map_err(|error| damaged(self.path, error.to_string()))?;
         Ok(Some(tables::read_samples(&batch)?))
     }
+}
+
+/// Passes stack and series of every row of a file to `visit`, in the file's order.
+pub(super) fn visit_names(path: &Path, mut visit: impl FnMut(u64, u64)) -> Result<(), StoreError> {
+    let reader = SampleFileReader::open_columns(path, &["stack", "series"])?;
+    for batch in reader.batches {
+        let batch = batch.map_err(|error| damaged(path, error.to_string()))?;
+        let (stacks, series) = tables::read_sample_names(&batch)?;
+        stacks.iter().zip(series).for_each(|(stack, series)| visit(*stack, *series));
+    }
+    Ok(())
 }

@@ -353,3 +353,10 @@ pub(super) fn read_samples(batch: &RecordBatch) -> Result<Vec<SampleRow>, StoreE
     };
     Ok((0..stack.len()).map(row).collect())
 }
+
+/// Stacks and series of a samples batch.
+pub(super) fn read_sample_names(batch: &RecordBatch) -> Result<(&[u64], &[u64]), StoreError> {
+    let reader = Reader { table: Table::Samples, batch };
+    let stacks = reader.numbers::<UInt64Type>("stack")?;
+    Ok((stacks.values(), reader.numbers::<UInt64Type>("series")?.values()))
+}

@@ -1,6 +1,7 @@
 //! Facts about the whole store.
 #![expect(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
+mod collect;
 mod damage;
 mod decay;
 

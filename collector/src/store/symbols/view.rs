@@ -5,13 +5,11 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::{
-    Chunked, FrameId, FrameName, Function, FunctionId, FunctionRow, Line, LocationId, LocationRow,
-    Series, SeriesId, StackId, StackRow, SymbolLocation, SymbolRows,
+    Chunked, FrameId, FrameName, Function, FunctionId, LocationId, Series, SeriesId, StackId,
+    SymbolLocation,
 };
 
 const SHARDS: usize = 256;
-/// Rows of one portion: a stack's row may hold 2,048 locations of 8 bytes.
-const PORTION: usize = 8192;
 
 /// A node of the stack tree: a location and its caller. A stack is the node of its leaf, so stacks
 /// that share their outer frames share nodes.
@@ -59,76 +57,17 @@ impl Symbols {
         self.stacks.get(hash).is_some()
     }
 
+    pub(in crate::store) fn has_series(&self, id: u64) -> bool {
+        self.series_by_id.contains_key(&SeriesId(id))
+    }
+
     pub(in crate::store) fn series_by_id(&self, id: SeriesId) -> Option<&Arc<Series>> {
         self.series.get(*self.series_by_id.get(&id)? as usize)
-    }
-
-    /// Everything as rows, a portion at a time, to be written anew. What a row names stands in an
-    /// earlier portion.
-    pub(in crate::store) fn rows(&self) -> impl Iterator<Item = SymbolRows> + '_ {
-        let functions = portions(self.functions.iter().map(function_row), |functions| SymbolRows {
-            functions,
-            ..SymbolRows::default()
-        });
-        let locations =
-            portions(self.locations.iter().map(|row| self.location_row(row)), |locations| {
-                SymbolRows { locations, ..SymbolRows::default() }
-            });
-        let stacks =
-            portions(self.stacks.iter().map(|(hash, leaf)| self.stack_row(hash, leaf)), |stacks| {
-                SymbolRows { stacks, ..SymbolRows::default() }
-            });
-        let series = portions(self.series.iter().cloned(), |series| SymbolRows {
-            series,
-            ..SymbolRows::default()
-        });
-        functions.chain(locations).chain(stacks).chain(series)
-    }
-
-    fn location_row(&self, row: &SymbolLocation) -> LocationRow {
-        let hash = |line: &Line| self.functions.get(line.function.0 as usize).map(|f| f.hash);
-        LocationRow {
-            hash: row.hash,
-            address: row.address,
-            binary: row.binary.clone(),
-            build_id: row.build_id.clone(),
-            functions: row.lines.iter().filter_map(hash).collect(),
-            lines: row.lines.iter().map(|line| line.line).collect(),
-        }
-    }
-
-    fn stack_row(&self, hash: u64, leaf: u32) -> StackRow {
-        let mut locations = Vec::new();
-        let mut at = leaf;
-        while let Some(node) = self.nodes.get(at as usize) {
-            locations.extend(self.locations.get(node.location.0 as usize).map(|row| row.hash));
-            at = node.parent;
-        }
-        StackRow { hash, locations }
     }
 
     pub(in crate::store) fn series(&self) -> impl Iterator<Item = &Arc<Series>> {
         self.series.iter()
     }
-}
-
-fn function_row(row: &Function) -> FunctionRow {
-    FunctionRow {
-        hash: row.hash,
-        name: row.name.clone(),
-        system_name: row.system_name.clone(),
-        file: row.file.clone(),
-    }
-}
-
-fn portions<T>(
-    mut rows: impl Iterator<Item = T>,
-    of: impl Fn(Vec<T>) -> SymbolRows,
-) -> impl Iterator<Item = SymbolRows> {
-    std::iter::from_fn(move || {
-        let portion: Vec<T> = rows.by_ref().take(PORTION).collect();
-        (!portion.is_empty()).then(|| of(portion))
-    })
 }
 
 /// Stack hash to leaf node, in shards so that a write after a clone copies little.
