@@ -19,6 +19,9 @@ use sonde_collector::store::{Matcher, Push, Select, Store, StoreError, StoreSett
 const SERVICES: u32 = 200;
 /// Distinct stacks of a service; a profile has some of them, the frequent ones more often.
 const STACKS: u32 = 3000;
+/// Functions that a service has for itself, and those of libraries that all have in common.
+const FUNCTIONS: u32 = 800;
+const SHARED_FUNCTIONS: u32 = 400;
 const PER_PROFILE: u32 = 66;
 const WINDOW_MS: i64 = 10_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -26,58 +29,90 @@ const START: i64 = 1_700_000_000_000 / (24 * HOUR_MS) * (24 * HOUR_MS);
 const PERIOD: i64 = 10_309_278;
 const RUNS: usize = 5;
 
+/// Storing and asking are processes of their own, so that neither's memory counts for the other.
 fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().collect();
     // `cargo test` runs benches too, without this flag; there it only has to compile.
-    if !std::env::args().any(|word| word == "--bench") {
+    if !words.iter().any(|word| word == "--bench") {
         return Ok(());
     }
     let hours: i64 = std::env::var("SONDE_BENCH_HOURS")
         .map_or(Ok(24), |hours| hours.parse())
         .context("hours")?;
-    let runtime = tokio::runtime::Runtime::new()?;
+    let after = |flag: &str| words.iter().skip_while(move |word| *word != flag).nth(1);
+    let runtime = || tokio::runtime::Runtime::new();
+    if let Some(folder) = after("--store") {
+        return runtime()?.block_on(store(Path::new(folder), hours));
+    }
+    if let Some(folder) = after("--ask") {
+        return runtime()?.block_on(ask(Path::new(folder), hours));
+    }
+    println!("| {hours} h of {SERVICES} services, {PER_PROFILE} of {STACKS} stacks each | |");
+    println!("|---|---|");
     let folder = tempfile::tempdir()?;
-    runtime.block_on(run(folder.path(), hours))
+    for part in ["--store", "--ask"] {
+        let mut child = std::process::Command::new(&words[0]);
+        let status = child.args(["--bench", part]).arg(folder.path()).status()?;
+        anyhow::ensure!(status.success(), "{part}: {status}");
+    }
+    Ok(())
 }
 
-async fn run(folder: &Path, hours: i64) -> Result<()> {
-    let settings = StoreSettings {
-        data_dir: folder.to_owned(),
+fn settings(folder: &Path) -> StoreSettings {
+    StoreSettings {
+        data_dir: folder.join("data"),
         retention_age: Duration::from_secs(100 * 365 * 86_400),
         // Rounds are run from here, at the day's own time.
         maintenance_interval: Duration::from_secs(86_400),
         ..StoreSettings::default()
-    };
-    let store = Store::open(settings.clone()).await?;
-    println!("| {hours} h of {SERVICES} services, {PER_PROFILE} of {STACKS} stacks each | |");
-    println!("|---|---|");
-    let began = Instant::now();
-    let total = ingest(&store, hours).await?;
-    let samples = (hours * HOUR_MS / WINDOW_MS) as f64 * f64::from(SERVICES * PER_PROFILE);
-    let rate = samples / f64::from(PER_PROFILE) / began.elapsed().as_secs_f64();
-    row("profiles stored per second, generating them included", format!("{rate:.0}"));
-    let per_sample = || format!("{:.2}", bytes_below(folder) as f64 / samples);
-    row("bytes per sample right after", per_sample());
-    row("resident memory, peak while storing, with the generator", memory("VmHWM")?);
-    store.close().await;
-    drop(store);
-    let began = Instant::now();
-    let store = Store::open(settings).await?;
-    row("ready after a start", format!("{:.0} ms", began.elapsed().as_secs_f64() * 1e3));
+    }
+}
 
+fn per_sample(folder: &Path, hours: i64) -> String {
+    format!("{:.2}", bytes_below(&folder.join("data")) as f64 / samples(hours))
+}
+
+fn samples(hours: i64) -> f64 {
+    (hours * HOUR_MS / WINDOW_MS) as f64 * f64::from(SERVICES * PER_PROFILE)
+}
+
+async fn store(folder: &Path, hours: i64) -> Result<()> {
+    let store = Store::open(settings(folder)).await?;
+    let services: Arc<Vec<Service>> = Arc::new((0..SERVICES).map(Service::new).collect());
+    let generator = memory("VmRSS")?;
+    let began = Instant::now();
+    let total = ingest(&store, &services, hours).await?;
+    let rate = samples(hours) / f64::from(PER_PROFILE) / began.elapsed().as_secs_f64();
+    row("profiles stored per second, generating them included", format!("{rate:.0}"));
+    row("bytes per sample right after", per_sample(folder, hours));
+    let peak = memory("VmHWM")?;
+    row("memory, peak while storing", format!("{peak}, {generator} of it the generator's"));
+    store.close().await;
+    std::fs::write(folder.join("total"), total.to_string())?;
+    Ok(())
+}
+
+async fn ask(folder: &Path, hours: i64) -> Result<()> {
+    let total: i64 = std::fs::read_to_string(folder.join("total"))?.parse()?;
+    let began = Instant::now();
+    let store = Store::open(settings(folder)).await?;
+    row("ready after a start", format!("{:.0} ms", began.elapsed().as_secs_f64() * 1e3));
+    row("memory after a start", memory("VmRSS")?);
     let end = START + hours * HOUR_MS;
     aged(&store, end + HOUR_MS, "hours merged").await?;
-    row("bytes per sample, hours merged", per_sample());
+    row("bytes per sample, hours merged", per_sample(folder, hours));
+    row("memory, peak up to here", memory("VmHWM")?);
     let range = |hours: i64| (end - hours * HOUR_MS, end);
     merged(&store, "1 service, 1 h", Some(7), range(1), None).await?;
     merged(&store, "all services, 2 h", None, range(2), None).await?;
     merged(&store, "all services, all hours", None, range(hours), Some(total)).await?;
     for (days, what) in [(3, "decayed to minutes"), (6, "decayed to hours")] {
         aged(&store, START + days * 24 * HOUR_MS, what).await?;
-        row(&format!("bytes per sample, {what}"), per_sample());
+        row(&format!("bytes per sample, {what}"), per_sample(folder, hours));
         let name = format!("all services, all hours, {what}");
         merged(&store, &name, None, range(hours), Some(total)).await?;
     }
-    row("resident memory at the end, and peak", memory("VmRSS")? + ", " + &memory("VmHWM")?);
+    row("memory at the end, and peak", memory("VmRSS")? + ", " + &memory("VmHWM")?);
     store.close().await;
     Ok(())
 }
@@ -144,12 +179,11 @@ async fn merged(
 }
 
 /// Stores the day, window by window, and returns the sum of its values.
-async fn ingest(store: &Store, hours: i64) -> Result<i64> {
-    let services: Arc<Vec<Service>> = Arc::new((0..SERVICES).map(Service::new).collect());
+async fn ingest(store: &Store, services: &Arc<Vec<Service>>, hours: i64) -> Result<i64> {
     let (mut total, mut tasks) = (0, tokio::task::JoinSet::new());
     for window in 0..hours * HOUR_MS / WINDOW_MS {
         for first in 0..4 {
-            let (services, store) = (Arc::clone(&services), store.clone());
+            let (services, store) = (Arc::clone(services), store.clone());
             tasks.spawn(async move {
                 let part = services.iter().skip(first).step_by(4);
                 let profiles: Vec<Profile> = part.map(|service| service.profile(window)).collect();
@@ -231,11 +265,15 @@ impl Service {
     fn new(number: u32) -> Self {
         let mut service =
             Self { number, frames: Vec::new(), locations: Vec::new(), nodes: Vec::new() };
+        for n in 0..FUNCTIONS + SHARED_FUNCTIONS {
+            service.add_function(n);
+        }
         for n in 0..STACKS + 500 {
             let seed = rand(u64::from(number), u64::from(n));
-            let location = service.location(n, seed);
+            let own = !seed.is_multiple_of(5);
+            let (first, of) = if own { (0, FUNCTIONS) } else { (FUNCTIONS, SHARED_FUNCTIONS) };
             let caller = (n > 0).then(|| service.caller(n, seed));
-            service.nodes.push((location, caller));
+            service.nodes.push((first + pick(seed >> 20, of), caller));
         }
         service
     }
@@ -256,31 +294,25 @@ impl Service {
         depth
     }
 
-    fn location(&mut self, n: u32, seed: u64) -> u32 {
-        let at = u32::try_from(self.locations.len()).unwrap_or(0);
-        let own = !seed.is_multiple_of(5);
-        let which = if own { n } else { pick(seed >> 20, 400) };
+    fn add_function(&mut self, n: u32) {
+        let own = n < FUNCTIONS;
+        let seed = rand(if own { u64::from(self.number) } else { 1 << 20 }, u64::from(n));
         let word = |words: &[&'static str], part: u32| words[pick(seed >> part, 12) as usize];
-        let name = if own {
-            let (verb, noun) = (word(&VERBS, 3), word(&NOUNS, 9));
-            format!("service_{}::{noun}::{verb}_{}_{n}", self.number, word(&NOUNS, 15))
+        let (verb, noun) = (word(&VERBS, 3), word(&NOUNS, 9));
+        let (name, binary, file) = if own {
+            let name = format!("service_{}::{noun}::{verb}_{}_{n}", self.number, word(&NOUNS, 15));
+            (name, format!("/usr/bin/service-{}", self.number), format!("src/{noun}.rs"))
         } else {
-            format!("{}_{}_{which}", VERBS[which as usize % 12], NOUNS[which as usize % 16])
+            (format!("{verb}_{noun}_{n}"), LIBRARIES[n as usize % 3].to_owned(), "lib.c".to_owned())
         };
-        let binary = match own {
-            true => format!("/usr/bin/service-{}", self.number),
-            false => LIBRARIES[which as usize % 3].to_owned(),
-        };
-        let file = if own { format!("src/{}.rs", word(&NOUNS, 9)) } else { "lib.c".to_owned() };
         self.frames.push(Frame { name: text(name), system_name: text(""), file: text(file) });
         self.locations.push(Location {
-            address: 0x1000 + u64::from(which) * 64 + 4 * u64::from(pick(seed >> 30, 3)),
-            build_id: text(format!("{:040x}", rand(binary.len() as u64, u64::from(which % 3)))),
+            address: 0x1000 + u64::from(n) * 64,
+            build_id: text(format!("{:040x}", rand(binary.len() as u64, u64::from(n % 3)))),
             binary: text(binary),
-            frames: vec![at],
-            lines: vec![10 + which % 900],
+            frames: vec![n],
+            lines: vec![10 + n % 900],
         });
-        at
     }
 
     fn profile(&self, window: i64) -> Profile {
@@ -297,7 +329,7 @@ impl Service {
             locations: Vec::new(),
             samples: Vec::new(),
         };
-        let mut places = vec![u32::MAX; self.nodes.len()];
+        let mut places = vec![u32::MAX; self.locations.len()];
         for n in 0..PER_PROFILE {
             let seed = rand(u64::from(self.number) << 32 | u64::from(n), window.unsigned_abs());
             let share = f64::from(pick(seed, 1 << 20)) / f64::from(1 << 20);

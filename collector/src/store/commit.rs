@@ -21,8 +21,9 @@ use super::wal::{Record, WalWriter};
 
 /// Samples of one group commit: bounds the record's size and how long the first push waits.
 const GROUP_SAMPLES: usize = 200_000;
-/// More segments than this waiting for the disk, and new pushes are refused.
-const MAX_SEALED: usize = 4;
+/// So many segments waiting for the disk, and new pushes are refused: each holds
+/// `StoreSettings::flush_bytes` of memory, and writing one takes as much again.
+const MAX_SEALED: usize = 2;
 
 type Answer = oneshot::Sender<Result<Appended, StoreError>>;
 

@@ -77,7 +77,13 @@ fn beside_their_like(rows: &SymbolRows) -> SymbolRows {
 /// Rows go to the file of their hour, so that a file is of one time.
 fn write_samples(shared: &Shared, sealed: &Sealed, id: u64) -> Result<Vec<FileEntry>, StoreError> {
     let ranks = Ranks::of(&shared.live().symbols.clone());
-    let mut hours: BTreeMap<i64, Vec<Ranked>> = BTreeMap::new();
+    let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+    for row in sealed.samples.iter() {
+        *counts.entry(row.unix_ms.div_euclid(HOUR_MS)).or_default() += 1;
+    }
+    // Made at their size: while a list of millions grows, it is there twice.
+    let room = |(hour, count)| (hour, Vec::with_capacity(count));
+    let mut hours: BTreeMap<i64, Vec<Ranked>> = counts.into_iter().map(room).collect();
     let mut lost = 0;
     for row in sealed.samples.iter() {
         match ranks.rank(*row) {

@@ -86,6 +86,7 @@ impl Merge {
     }
 
     /// Adds a stack, outermost call first.
+    #[cfg(test)]
     pub(in crate::query) fn add(&mut self, calls: &[Call], value: i64) {
         let mut node = 0;
         for call in calls {
@@ -166,7 +167,9 @@ impl<'a> Walk<'a> {
     ) {
         let largest = stacks.iter().map(|(_, value)| *value).max().unwrap_or(0);
         let top = under.map_or(0, |call| merge.child(0, call, largest));
-        let passed = self.pass(stacks);
+        let leaves: Vec<Option<StackNode>> =
+            stacks.iter().map(|(stack, _)| self.symbols.leaf(*stack)).collect();
+        let passed = self.pass(stacks, &leaves);
         let mut calls = Vec::new();
         for &at in &passed {
             let Some((location, caller)) = self.symbols.node(at) else { continue };
@@ -178,8 +181,8 @@ impl<'a> Walk<'a> {
             }
             self.node[at.0 as usize] = node;
         }
-        for &(stack, value) in stacks {
-            match self.symbols.leaf(stack) {
+        for (&(stack, value), leaf) in stacks.iter().zip(leaves) {
+            match leaf {
                 Some(leaf) => merge.add_own(self.node[leaf.0 as usize], value),
                 None => self.add_lost(stack, value, top, merge),
             }
@@ -190,10 +193,14 @@ impl<'a> Walk<'a> {
     }
 
     /// The nodes that stacks pass, callers first, each with its heaviest stack.
-    fn pass(&mut self, stacks: &[(StackId, i64)]) -> Vec<StackNode> {
+    fn pass(
+        &mut self,
+        stacks: &[(StackId, i64)],
+        leaves: &[Option<StackNode>],
+    ) -> Vec<StackNode> {
         let mut passed = Vec::new();
-        for &(stack, value) in stacks {
-            let mut next = self.symbols.leaf(stack);
+        for (&(_, value), &leaf) in stacks.iter().zip(leaves) {
+            let mut next = leaf;
             while let Some(at) = next {
                 let heaviest = &mut self.heaviest[at.0 as usize];
                 if *heaviest >= value {
