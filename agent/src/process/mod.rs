@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod cgroup;
+mod environment;
 mod files;
 mod identity;
 mod mappings;
