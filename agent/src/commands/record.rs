@@ -151,8 +151,9 @@ fn write(settings: &RecordSettings, window: &ProfileWindow) -> anyhow::Result<()
         fs::write(path, bytes).with_context(|| format!("write {}", path.display()))?;
         eprintln!("{}: {samples} samples", path.display());
     }
-    for lost in &window.trust.lost {
-        eprintln!("lost: {} × {}", lost.count, lost.reason);
+    for (reason, count) in &window.trust.lost {
+        let what = if reason.loses_samples() { "samples lost" } else { "process facts missed" };
+        eprintln!("{what}: {count} × {}", reason.label());
     }
     Ok(())
 }

@@ -25,7 +25,11 @@ async fn daemon(settings: &Settings) -> anyhow::Result<()> {
     let stop_signal = stop_signal().context("wait for signals")?;
     let counters = Counters::default();
     let listener = bind(settings.listen).await?;
-    let (pusher, sender) = push::channel(settings.push(), counters.metrics.push.clone())?;
+    let (pusher, sender) = push::channel(
+        settings.push(),
+        counters.metrics.push.clone(),
+        counters.metrics.losses.clone(),
+    )?;
     let host = settings.host.clone().unwrap_or_else(host_name);
     let (pipeline, windows) = Pipeline::start(capture(settings, &host), &counters)?;
     tracing::info!(

@@ -4,6 +4,7 @@
 mod clock;
 mod cpus;
 mod drain;
+mod hotplug;
 mod load;
 mod memory;
 mod perf_event;
@@ -13,7 +14,9 @@ mod sampler;
 
 pub use clock::{boot_ns, unix_ns};
 pub use drain::{Batch, Drain, DrainHealth};
+pub use hotplug::Hotplug;
 pub use load::{KernelError, LoadSettings, Programs};
 pub use memory::{give_back_freed_memory, use_one_heap};
 pub use probe::{Feature, Need, probe};
+pub use process_events::{ProcessRing, RingChange};
 pub use sampler::Sampler;

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     aggregate::StackCounter,
     kernel::{Batch, DrainHealth, Programs, boot_ns},
-    process::{Attribution, Cgroups, CodeAddress, FileIndex, ProcessTable},
+    process::{Attribution, Cgroups, CodeAddress, FileIndex, ProcessTable, TableCounts},
     record::{ProcessEvent, ProcessEventKind, Sample},
     telemetry::ProgramLabels,
 };
@@ -45,6 +45,7 @@ pub(super) struct Capture {
     /// Programs (by serial) whose perf map was looked for.
     perf_maps: FxHashSet<u64>,
     seen: KernelCounts,
+    seen_in_table: TableCounts,
     frames: Vec<CodeAddress>,
 }
 
@@ -89,6 +90,7 @@ impl Capture {
             files: FxHashMap::default(),
             perf_maps: FxHashSet::default(),
             seen: KernelCounts::default(),
+            seen_in_table: TableCounts::default(),
             frames: Vec::new(),
         }
     }
@@ -105,7 +107,8 @@ impl Capture {
     /// Everything in its order: what happened to a process before its sample is known with it.
     fn batch(&mut self, batch: &Batch) {
         self.counters.metrics.samples_received.inc_by(batch.samples.len() as u64);
-        self.counters.lost(DropReason::RecordInvalid, batch.invalid);
+        self.counters.lost(DropReason::RecordInvalid, batch.invalid_samples);
+        self.counters.lost(DropReason::ProcessRecordInvalid, batch.invalid_events);
         let mut events = batch.process_events.iter().peekable();
         for sample in &batch.samples {
             while let Some(event) = events.next_if(|event| event.boot_ns <= sample.boot_ns) {
@@ -169,7 +172,8 @@ impl Capture {
             Some(Handover::Failed { attempts }) => *attempts,
             None => 0,
         };
-        let path = Arc::clone(&self.table.files().get(file).path);
+        let Some(known) = self.table.files().get(file) else { return };
+        let path = Arc::clone(&known.path);
         let state = match self.table.open(pid, file, address) {
             Ok(opened) => {
                 self.send(Job::File { index: file, path, file: opened });
@@ -220,6 +224,11 @@ impl Capture {
                 || born.is_some_and(|born| born < window.start_boot_ns);
         }
         self.counters.lost(DropReason::WindowFull, window.overflowed);
+        let counts = self.table.counts();
+        let before = std::mem::replace(&mut self.seen_in_table, counts);
+        let new_regions = counts.regions_refused - before.regions_refused;
+        self.counters.lost(DropReason::RegionTableFull, new_regions);
+        self.counters.lost(DropReason::FileTableFull, counts.files_refused - before.files_refused);
         let costs = self.count_kernel_side();
         self.counters.metrics.windows_closed.inc();
         self.table.expire(end_boot_ns);
@@ -228,6 +237,18 @@ impl Capture {
         let known = i64::try_from(self.table.len()).unwrap_or(i64::MAX);
         self.counters.metrics.processes.set(known);
         self.send(Job::Window { window, costs });
+        self.forget_files();
+    }
+
+    /// After the window was sent: it may still name addresses in them.
+    fn forget_files(&mut self) {
+        let forgotten = self.table.forget_files();
+        if !forgotten.is_empty() {
+            for file in &forgotten {
+                self.files.remove(file);
+            }
+            self.send(Job::Forget(forgotten));
+        }
     }
 
     fn count_kernel_side(&mut self) -> RawCosts {

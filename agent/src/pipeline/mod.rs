@@ -27,7 +27,7 @@ pub use targets::Targets;
 
 use crate::{
     aggregate::ProfileWindow,
-    kernel::{Drain, DrainHealth, KernelError, LoadSettings, Programs, Sampler},
+    kernel::{Drain, DrainHealth, Hotplug, KernelError, LoadSettings, Programs},
 };
 use capture::Capture;
 use naming::Naming;
@@ -55,7 +55,7 @@ const WAITING_WINDOWS: usize = 4;
 
 /// A running capture. Dropping it without [`Pipeline::finish`] loses what was not yet in a window.
 pub struct Pipeline {
-    sampler: Sampler,
+    sampler: Hotplug,
     drain: Drain,
     threads: Vec<JoinHandle<()>>,
 }
@@ -81,7 +81,7 @@ impl Pipeline {
         let frequency = settings.frequency;
         let naming = Naming::new(&settings, counters.clone(), windows);
         let reopen = naming.reopen();
-        let sampler = programs.start_sampler(frequency)?;
+        let sampler = Hotplug::start(programs.start_sampler(frequency)?, drain.rings())?;
         let capture = Capture::new(settings, programs, health, counters.clone(), jobs, reopen);
         let threads = vec![
             thread("capture", move || capture.run(&batches_in))?,

@@ -10,7 +10,7 @@
 use std::{
     fs::{self, File},
     io::Read as _,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, OnceLock},
 };
 
@@ -64,7 +64,8 @@ impl Environment {
             let read = || own.into_iter().chain(owner).find_map(|pid| read(proc_root, pid));
             let known = environment.service.get().cloned();
             let found = known.or_else(|| {
-                Some(service_in_environment(&read()?).map(Arc::from)) //
+                let bytes = read()?;
+                Some(service_in_environment(&bytes).map(Arc::from))
             });
             if let Some(service) = found {
                 return self.service.get_or_init(|| service).clone();
@@ -81,11 +82,11 @@ fn read(proc_root: &Path, pid: u32) -> Option<Vec<u8>> {
     let process = proc_root.join(pid.to_string());
     let mut bytes = Vec::new();
     File::open(process.join("environ")).ok()?.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
-    (!bytes.is_empty() || has_environment(process)).then_some(bytes)
+    (!bytes.is_empty() || has_environment(&process)).then_some(bytes)
 }
 
 /// By the address of the environment in `/proc/PID/stat`: the 48th field behind the name.
-fn has_environment(process: PathBuf) -> bool {
+fn has_environment(process: &Path) -> bool {
     let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
     let address = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(47));
     address.is_some_and(|address| address != "0")

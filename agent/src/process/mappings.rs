@@ -40,10 +40,14 @@ pub struct Mappings(Vec<Region>);
 const MAX_REGIONS: usize = 1 << 17;
 
 impl Mappings {
-    /// Adds a region; what it covers of older ones is gone, as in the process.
-    pub(super) fn insert(&mut self, region: &MappedRegion, files: &mut FileTable) {
-        if region.start >= region.end || self.0.len() >= MAX_REGIONS {
-            return;
+    /// Adds a region; what it covers of older ones is gone, as in the process. Says whether there
+    /// was room for it.
+    pub(super) fn insert(&mut self, region: &MappedRegion, files: &mut FileTable) -> bool {
+        if region.start >= region.end {
+            return true;
+        }
+        if self.0.len() >= MAX_REGIONS {
+            return false;
         }
         let kind = files.intern(&region.path, region.inode);
         let MappedRegion { start, end, file_offset, .. } = *region;
@@ -59,6 +63,15 @@ impl Mappings {
             pieces.push(Region { start: end, file_offset: right.file_offset + cut, ..*right });
         }
         self.0.splice(first..behind, pieces);
+        true
+    }
+
+    /// The files behind the regions, as often as they are mapped.
+    pub(super) fn files(&self) -> impl Iterator<Item = FileIndex> {
+        self.0.iter().filter_map(|region| match region.kind {
+            Kind::File(file) => Some(file),
+            _ => None,
+        })
     }
 
     /// What `address` means; `None` if no region covers it.
@@ -70,6 +83,7 @@ impl Mappings {
             Kind::File(file) => CodeAddress::File(file, FileOffset(region.file_offset + into)),
             Kind::Vdso => CodeAddress::Vdso(FileOffset(into)),
             Kind::Anonymous => CodeAddress::Jit(address),
+            Kind::Refused => CodeAddress::Unmapped(address),
         })
     }
 

@@ -3,7 +3,7 @@
 
 use std::{fs, fs::File, io, path::PathBuf, sync::Arc};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use sonde_ebpf::StackEnd;
 
 use super::{
@@ -31,6 +31,10 @@ pub struct TableCounts {
     pub gone: u64,
     /// Times that `/proc/PID/maps` was read.
     pub maps_read: u64,
+    /// Regions of processes that map more than is kept of one.
+    pub regions_refused: u64,
+    /// Regions of files for which there was no room.
+    pub files_refused: u64,
 }
 
 /// The table. Nothing here is learned but from events and from a look at `/proc`.
@@ -123,7 +127,7 @@ impl ProcessTable {
     /// What went wrong, since the start.
     #[must_use]
     pub const fn counts(&self) -> TableCounts {
-        self.counts
+        TableCounts { files_refused: self.files.refused(), ..self.counts }
     }
 
     /// Takes note of what happened to a process.
@@ -194,7 +198,8 @@ impl ProcessTable {
         if mappings.is_empty() && process.executable.is_none() {
             process.executable = Some(region.path.as_str().into());
         }
-        Arc::make_mut(mappings).insert(region, &mut self.files);
+        let kept = Arc::make_mut(mappings).insert(region, &mut self.files);
+        self.counts.regions_refused += u64::from(!kept);
     }
 
     /// Some events are missing: what is known of regions may be wrong, so it is read again.
@@ -292,7 +297,8 @@ impl ProcessTable {
         }
         let mut mappings = Mappings::default();
         for region in &regions {
-            mappings.insert(region, &mut self.files);
+            let kept = mappings.insert(region, &mut self.files);
+            self.counts.regions_refused += u64::from(!kept);
         }
         Ok(Memory::Known { mappings: Arc::new(mappings), since_boot_ns })
     }
@@ -378,7 +384,8 @@ impl ProcessTable {
             Some(Memory::Known { mappings, .. }) => mappings.range_of(address),
             _ => None,
         };
-        Whereabouts { proc_root: &self.proc_root, pid, range }.open(self.files.get(file))
+        let file = self.files.get(file).ok_or(io::ErrorKind::NotFound)?;
+        Whereabouts { proc_root: &self.proc_root, pid, range }.open(file)
     }
 
     /// When the process with this pid began to run the program that it runs, if it is known.
@@ -392,6 +399,25 @@ impl ProcessTable {
     #[must_use]
     pub fn is_alive(&self, pid: u32, serial: u64) -> bool {
         self.processes.get(&pid).is_some_and(|process| process.serial == serial && !process.exited)
+    }
+
+    /// Forgets files that no process maps any more, and says which; their indexes are never given
+    /// out again. To be called when no address is in use but those of processes. Does nothing while
+    /// there are few more files than the last time.
+    pub fn forget_files(&mut self) -> Vec<FileIndex> {
+        if !self.files.may_hold_forgettable() {
+            return Vec::new();
+        }
+        let (mut seen, mut used) = (FxHashSet::default(), FxHashSet::default());
+        for process in self.processes.values() {
+            // Copies of a process share their regions.
+            if let Memory::Known { mappings, .. } = &process.memory
+                && seen.insert(Arc::as_ptr(mappings))
+            {
+                used.extend(mappings.files());
+            }
+        }
+        self.files.retain(&used)
     }
 
     /// Forgets processes that are long gone.

@@ -90,7 +90,7 @@ fn a_process_that_was_there_before_is_read_from_proc_once() {
     assert_eq!(located(&mut table, &sample)[2], file);
     assert_eq!(&*table.attribute(&sample).identity.service, "shop");
     assert_eq!(table.counts().maps_read, 1);
-    assert_eq!(table.files().get(FileIndex(0)).path.as_ref(), "/usr/bin/old");
+    assert_eq!(table.files().get(FileIndex(0)).expect("known").path.as_ref(), "/usr/bin/old");
 }
 
 #[test]
@@ -177,4 +177,30 @@ fn a_child_that_is_gone_is_in_its_parent_s_container() {
     table.apply(&exec(6, 13));
     let identity = table.attribute(&sample(6, 14, &[])).identity;
     assert_eq!(identity.container_id.as_deref(), Some(ID));
+}
+
+#[test]
+fn a_million_files_that_come_and_go_leave_nothing_behind() {
+    let proc_root = tempfile::tempdir().expect("a directory");
+    fs::create_dir(proc_root.path().join("1")).expect("made");
+    let mut table = table(proc_root.path());
+    table.apply(&exec(1, 0));
+    table.apply(&mapped(1, 0, 0x1000, "/usr/sbin/stays"));
+    let mut forgotten = 0;
+    for number in 0..1_000_000_u64 {
+        let (pid, boot_ns) = (2 + u32::try_from(number % 1000).expect("small"), number * 1_000_000);
+        table.apply(&exec(pid, boot_ns));
+        table.apply(&mapped(pid, boot_ns, 0x1000, &format!("/tmp/{number}")));
+        table.apply(&event(pid, boot_ns, ProcessEventKind::Exited));
+        // As at the end of each window of ten seconds.
+        if number % 10_000 == 9_999 {
+            table.expire(boot_ns);
+            forgotten += table.forget_files().len();
+            assert!(table.files().len() <= 12_000, "{} files", table.files().len());
+        }
+    }
+    assert!(forgotten > 980_000, "{forgotten}");
+    let stays = &located(&mut table, &sample(1, 1_000_000_000_000, &[0x1010]))[2];
+    assert_eq!(*stays, CodeAddress::File(FileIndex(0), FileOffset(0x210)));
+    assert_eq!(table.counts(), TableCounts::default());
 }

@@ -4,6 +4,7 @@
 mod health;
 mod limiter;
 mod log;
+mod losses;
 mod metrics;
 mod own_profile;
 mod own_usage;
@@ -12,6 +13,7 @@ mod server;
 pub use health::Health;
 pub use limiter::Limiter;
 pub use log::{LogError, start_log};
+pub use losses::Losses;
 pub use metrics::{
     FrameLabels, Metrics, ProgramLabels, ReasonLabels, SecondsCounter, StackEndLabels,
 };
