@@ -11,12 +11,14 @@ mod perf_event;
 mod probe;
 mod process_events;
 mod sampler;
+mod shared;
 
 pub use clock::{boot_ns, unix_ns};
 pub use drain::{Batch, Drain, DrainHealth};
 pub use hotplug::Hotplug;
-pub use load::{KernelError, LoadSettings, Programs};
+pub use load::{DEFAULT_TABLE_BYTES, KernelError, LoadSettings, Programs};
 pub use memory::{give_back_freed_memory, use_one_heap};
 pub use probe::{Feature, Need, probe};
 pub use process_events::{ProcessRing, RingChange};
 pub use sampler::Sampler;
+pub use shared::{SharedArena, SharedArray, SharedEpoch, SharedProcesses, UnwindMemory};
