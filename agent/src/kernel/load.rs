@@ -12,7 +12,7 @@ use sonde_ebpf::{DropReason, limits::ARENA_ELEMENT_BYTES, settings::WAKE_BYTES};
 use super::{
     Sampler, cpus,
     process_events::ProcessEvents,
-    shared::{self, SharedEpoch, UnwindMemory},
+    unwind_memory::{self, SharedEpoch, UnwindMemory},
 };
 
 /// Bytes of sample ring per CPU. At 97 samples a second of at most 2 KiB each, that is two seconds'
@@ -167,7 +167,7 @@ impl Programs {
     /// If it can't be mapped.
     pub fn take_unwind_memory(&mut self) -> Result<(UnwindMemory, SharedEpoch), KernelError> {
         let ebpf = &mut self.ebpf;
-        shared::map(|name| ebpf.take_map(name).ok_or_else(|| io::Error::other(name)))
+        unwind_memory::map(|name| ebpf.take_map(name).ok_or_else(|| io::Error::other(name)))
             .map_err(|error| KernelError::PerfEvent { what: "memory for unwind tables", error })
     }
 

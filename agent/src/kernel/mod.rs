@@ -11,7 +11,8 @@ mod perf_event;
 mod probe;
 mod process_events;
 mod sampler;
-mod shared;
+mod tables;
+mod unwind_memory;
 
 pub use clock::{boot_ns, unix_ns};
 pub use drain::{Batch, Drain, DrainHealth};
@@ -21,4 +22,5 @@ pub use memory::{give_back_freed_memory, use_one_heap};
 pub use probe::{Feature, Need, probe};
 pub use process_events::{ProcessRing, RingChange};
 pub use sampler::Sampler;
-pub use shared::{SharedArena, SharedArray, SharedEpoch, SharedProcesses, UnwindMemory};
+pub use tables::{Processes, SharedBytes, SharedRecords, SharedTables};
+pub use unwind_memory::{SharedArena, SharedArray, SharedEpoch, SharedProcesses, UnwindMemory};

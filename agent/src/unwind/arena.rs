@@ -7,7 +7,7 @@ use sonde_ebpf::{
     unwind::{DirectoryEntry, PageBytes, USED_AT},
 };
 
-use super::shared::SharedBytes;
+use crate::kernel::SharedBytes;
 
 const UNIT: usize = DirectoryEntry::UNIT_BYTES;
 const UNITS_PER_ELEMENT: u32 = u128::BITS;

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use sonde_ebpf::unwind::{MappedCode, ProcessCode};
 
-use super::{
-    ranges::Ranges,
-    shared::{Processes, SharedRecords},
-};
+use super::ranges::Ranges;
+use crate::kernel::{Processes, SharedRecords};
 
 /// The processes that the kernel side knows.
 pub struct CodeTable<R, P> {

@@ -7,8 +7,8 @@ use super::{
     arena::{Arena, ArenaCounts, Place},
     page::OwnPage,
     ranges::Ranges,
-    shared::{SharedBytes, SharedRecords},
 };
+use crate::kernel::{SharedBytes, SharedRecords};
 
 /// The elements of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

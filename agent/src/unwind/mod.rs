@@ -14,14 +14,16 @@ mod cfi;
 mod code;
 mod directory;
 mod file;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod oracle_tests;
 mod page;
 mod ranges;
 mod resume;
-mod shared;
 mod unwinder;
 
 pub use arena::ArenaCounts;
 pub use cfi::CfiError;
 pub use code::CodeTable;
-pub use shared::{Processes, SharedBytes, SharedRecords};
-pub use unwinder::{SharedTables, UnwindCounts, Unwinder};
+pub use unwinder::{UnwindCounts, Unwinder};

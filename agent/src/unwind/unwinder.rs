@@ -13,9 +13,9 @@ use super::{
     file::{Layout, Source},
     page::OwnPage,
     resume::{Found, walk},
-    shared::{Processes, SharedBytes, SharedRecords},
 };
 use crate::{
+    kernel::{Processes, SharedBytes, SharedRecords, SharedTables},
     process::{CodeAddress, CodeFile, CodeRegion, FileIndex, Mappings},
     symbol::elf::ElfFile,
 };
@@ -25,18 +25,6 @@ const MAX_ATTEMPTS: u32 = 8;
 
 /// Files that may be open at a time.
 const MAX_OPEN: usize = 512;
-
-/// The memory that both sides see.
-pub struct SharedTables<M, D, R, P> {
-    /// Pages.
-    pub arena: M,
-    /// Where the pages are.
-    pub directory: D,
-    /// Where code is mapped.
-    pub mappings: R,
-    /// Which processes are known.
-    pub processes: P,
-}
 
 /// What was done, and what is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use aya::{
 };
 use sonde_ebpf::unwind::{DirectoryEntry, MappedCode, ProcessCode};
 
-use crate::unwind::{Processes, SharedBytes, SharedRecords, SharedTables};
+use super::tables::{Processes, SharedBytes, SharedRecords, SharedTables};
 
 /// The memory of one array map.
 struct Memory {
