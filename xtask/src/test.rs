@@ -7,9 +7,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use crate::command::{cargo, run as run_command, shown};
-use crate::{browser, packages, place, setup, workloads};
+use crate::{browser, packages, place, setup, vm, workloads};
 
-const KINDS: [&str; 3] = ["unit", "e2e", "browser"];
+const KINDS: [&str; 4] = ["unit", "e2e", "browser", "vm"];
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let kinds: Vec<&str> = match args {
@@ -38,6 +38,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         let done = match kind {
             "unit" => unit(&mut count),
             "e2e" => e2e(&mut count),
+            "vm" => vm::test(&[], &mut count),
             _ => in_browser(&mut count),
         };
         if let Err(error) = done {
@@ -118,6 +119,17 @@ impl Count {
         }
     }
 
+    /// Counts a test that this program runs itself; that it failed is told at once and at the end.
+    pub(crate) fn case(&mut self, name: &str, outcome: Result<()>) {
+        match outcome {
+            Ok(()) => self.passed += 1,
+            Err(error) => {
+                self.failed += 1;
+                self.note(format!("{name}: {error:#}"));
+            }
+        }
+    }
+
     /// A suite that failed; the others still run.
     fn note(&mut self, problem: String) {
         eprintln!("{problem}");
@@ -125,7 +137,7 @@ impl Count {
     }
 
     /// Prints the closing line, which also counts a suite that never got to its tests.
-    fn close(mut self) -> Result<()> {
+    pub(crate) fn close(mut self) -> Result<()> {
         println!();
         for problem in &self.problems {
             println!("failed: {problem}");

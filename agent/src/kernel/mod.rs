@@ -13,7 +13,7 @@ mod sampler;
 
 pub use clock::{boot_ns, unix_ns};
 pub use drain::{Batch, Drain, DrainHealth};
-pub use load::{KernelError, LoadSettings, Programs};
+pub use load::{AcceptedProgram, KernelError, LoadSettings, Programs};
 pub use memory::{give_back_freed_memory, use_one_heap};
 pub use probe::{Feature, Need, probe};
 pub use sampler::Sampler;
