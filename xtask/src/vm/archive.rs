@@ -57,7 +57,14 @@ impl Archive {
     /// the archive has no newer package.
     fn kept(&self, name: &str, package: &Package, file: &str) -> Result<PathBuf> {
         let (kept, version) = (self.folder.join(name), self.folder.join(format!("{name}.version")));
-        let newest = self.newest(package)?;
+        let newest = match self.newest(package) {
+            Ok(newest) => newest,
+            Err(error) if kept.is_file() => {
+                println!("{name}: the one in the cache serves: {error:#}");
+                return Ok(kept);
+            }
+            Err(error) => return Err(error),
+        };
         if kept.is_file() && fs::read_to_string(&version).is_ok_and(|known| known == newest) {
             return Ok(kept);
         }
@@ -128,15 +135,15 @@ impl Archive {
         fetched.is_ok_and(|then| then.elapsed().is_ok_and(|age| age < LISTS_AGE))
     }
 
-    /// Fetches the lists. Where that fails and older ones are there, they serve.
+    /// Fetches the lists. A release whose list can't be had fails its own kernels, if the cache does
+    /// not have them.
     fn update(&self) -> Result<()> {
         match run(&mut self.apt(["update", "-qq"])) {
             Ok(()) => fs::write(self.stamp(), "").context("note when the lists were fetched"),
-            Err(error) if self.stamp().is_file() => {
-                println!("package lists stay as they are: {error:#}");
+            Err(error) => {
+                println!("not every package list is fresh: {error:#}");
                 Ok(())
             }
-            Err(error) => Err(error.context("kernels come from Debian's archive")),
         }
     }
 
