@@ -18,9 +18,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::stack::{remove, scratch};
 use crate::test::Count;
-use crate::{packages, setup};
+use crate::{packages, place, setup};
 use archive::Archive;
 use console::Console;
 use guest::Programs;
@@ -52,13 +51,13 @@ pub(crate) fn test(names: &[String], count: &mut Count) -> Result<()> {
         for kernel in kernels {
             count.case(kernel.name, check(kernel, &archive, &files));
         }
-        files.remove();
     }
     Ok(())
 }
 
 /// What every kernel of one architecture boots with.
 struct Files {
+    /// Keeps the consoles too: a failure's whole story.
     folder: PathBuf,
     initramfs: PathBuf,
 }
@@ -66,14 +65,11 @@ struct Files {
 impl Files {
     fn build(arch: Arch, archive: &Archive) -> Result<Self> {
         let image = Programs::build(arch)?.initramfs(&archive.busybox(arch)?)?;
-        let folder = scratch("vm")?;
-        let initramfs = folder.join(arch.debian());
+        let folder = place::built("vm")?;
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        let initramfs = folder.join(arch.debian()).with_extension("cpio");
         fs::write(&initramfs, image).with_context(|| format!("write {}", initramfs.display()))?;
         Ok(Self { folder, initramfs })
-    }
-
-    fn remove(&self) {
-        remove(&self.folder);
     }
 }
 
@@ -83,6 +79,8 @@ fn check(kernel: &Kernel, archive: &Archive, files: &Files) -> Result<()> {
     let started = Instant::now();
     let console = qemu::boot(kernel.arch, &image, &files.initramfs)?;
     let took = started.elapsed().as_secs_f64();
+    let log = files.folder.join(format!("{}.log", kernel.name));
+    fs::write(&log, &console).with_context(|| format!("write {}", log.display()))?;
     let verdict = Verdict::of(&Console::parse(&console));
     let Verdict { release, boot_seconds, programs, recordings, failures } = &verdict;
     let outcome = if failures.is_empty() { "ok" } else { "FAILED" };
@@ -94,5 +92,5 @@ fn check(kernel: &Kernel, archive: &Archive, files: &Files) -> Result<()> {
     if failures.is_empty() {
         return Ok(());
     }
-    bail!("{}", failures.join("\n"))
+    bail!("{}\nthe guest's console: {}", failures.join("\n"), log.display())
 }

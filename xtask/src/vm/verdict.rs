@@ -25,6 +25,10 @@ impl Verdict {
         let mut verdict = Self::default();
         let told = |name| console.section(name).map(str::to_owned).unwrap_or_else(|_| "?".into());
         (verdict.release, verdict.boot_seconds) = (told("release"), told("booted"));
+        if let Some(died) = console.died() {
+            verdict.failures.push(died);
+            return verdict;
+        }
         match console.section("probe").and_then(programs) {
             Ok(programs) => verdict.programs = programs,
             Err(why) => verdict.failures.push(why),
@@ -34,10 +38,6 @@ impl Verdict {
                 Ok(told) => verdict.recordings.push(told),
                 Err(why) => verdict.failures.push(why),
             }
-        }
-        // A guest that died is told once, by the first section that is missing.
-        if verdict.failures.is_empty() {
-            verdict.failures.extend(console.section("done").err());
         }
         verdict
     }
