@@ -1,5 +1,5 @@
-//! `cargo xtask vm`: boots Debian's kernels in QEMU and runs the agent in each: does the kernel take
-//! every program, and does a recording show a workload's own call chain with names?
+//! `cargo xtask vm`: boots Debian's kernels in QEMU and runs the agent in each. The kernel must take
+//! the agent's programs, and a recording must show a workload's own call chain with names.
 
 mod archive;
 mod cases;
