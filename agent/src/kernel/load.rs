@@ -101,6 +101,20 @@ fn arena_elements(bytes: usize) -> u32 {
     u32::try_from(bytes / ARENA_ELEMENT_BYTES).unwrap_or(1 << 16).clamp(1, 1 << 16)
 }
 
+/// A program in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedProgram {
+    /// Its entry point.
+    pub name: String,
+    /// Instructions after the kernel's own rewriting.
+    pub instructions: Option<u32>,
+    /// Instructions that the verifier walked, over all paths; kernels tell since 5.16.
+    pub verified: Option<u32>,
+}
+
+/// Bytes of a BPF instruction (`struct bpf_insn`).
+const INSTRUCTION_BYTES: u32 = 8;
+
 /// The loaded programs. They are detached when this and what was taken from it are dropped.
 pub struct Programs {
     ebpf: Ebpf,
@@ -199,6 +213,22 @@ impl Programs {
     #[must_use]
     pub fn cost_ns(&self) -> u64 {
         self.per_cpu_sum("COST_NS", 0)
+    }
+
+    /// The programs that the kernel has accepted, and how long they are to it.
+    #[must_use]
+    pub fn accepted(&self) -> Vec<AcceptedProgram> {
+        let accepted = self.ebpf.programs().filter_map(|(name, program)| {
+            let info = program.info().ok()?;
+            Some(AcceptedProgram {
+                name: name.to_owned(),
+                instructions: info.size_translated().map(|bytes| bytes / INSTRUCTION_BYTES),
+                verified: info.verified_instruction_count(),
+            })
+        });
+        let mut accepted: Vec<_> = accepted.collect();
+        accepted.sort_by(|a, b| a.name.cmp(&b.name));
+        accepted
     }
 
     /// CPUs that are sampled.

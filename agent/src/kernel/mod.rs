@@ -17,7 +17,7 @@ mod unwind_memory;
 pub use clock::{boot_ns, unix_ns};
 pub use drain::{Batch, Drain, DrainHealth};
 pub use hotplug::Hotplug;
-pub use load::{DEFAULT_TABLE_BYTES, KernelError, LoadSettings, Programs};
+pub use load::{AcceptedProgram, DEFAULT_TABLE_BYTES, KernelError, LoadSettings, Programs};
 pub use memory::{give_back_freed_memory, use_one_heap};
 pub use probe::{Feature, Need, probe};
 pub use process_events::{ProcessRing, RingChange};
