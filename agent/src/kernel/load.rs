@@ -97,6 +97,12 @@ pub struct LoadSettings {
 /// some 4 KiB of table each, of a host with 256 MiB of busy code.
 pub const DEFAULT_TABLE_BYTES: usize = 16 << 20;
 
+impl Default for LoadSettings {
+    fn default() -> Self {
+        Self { debug_messages: false, table_bytes: DEFAULT_TABLE_BYTES }
+    }
+}
+
 fn arena_elements(bytes: usize) -> u32 {
     u32::try_from(bytes / ARENA_ELEMENT_BYTES).unwrap_or(1 << 16).clamp(1, 1 << 16)
 }
