@@ -35,7 +35,7 @@ pub(super) fn flush(
     let id = shared.catalog().take_id();
     let samples = write_samples(shared, sealed, id)?;
     at(Step::SamplesWritten);
-    let symbols = write_symbols(shared, [sealed.symbols.clone()], id)?;
+    let symbols = write_symbols(shared, [beside_their_like(&sealed.symbols)], id)?;
     let pushes = write_pushes(shared, sealed, id)?;
     for folder in ["samples", "symbols"] {
         files::sync_folder(&shared.settings.data_dir.join(folder))?;
@@ -65,6 +65,13 @@ pub(super) fn flush(
     drop(fs::remove_file(&sealed.wal));
     at(Step::LogDeleted);
     Ok(())
+}
+
+/// Stacks with the same callers next to each other: they pack better, and load faster.
+fn beside_their_like(rows: &SymbolRows) -> SymbolRows {
+    let mut rows = rows.clone();
+    rows.stacks.sort_unstable_by(|a, b| a.locations.iter().rev().cmp(b.locations.iter().rev()));
+    rows
 }
 
 /// Rows go to the file of their hour, so that a file is of one time.
