@@ -17,6 +17,7 @@ use super::{
     CaptureSettings, Counters, Targets,
     naming::{Job, RawCosts},
     perf_maps,
+    unwinding::Unwinding,
 };
 use crate::{
     aggregate::StackCounter,
@@ -35,6 +36,7 @@ pub(super) struct Capture {
     drain: DrainHealth,
     counters: Counters,
     table: ProcessTable,
+    unwinding: Unwinding,
     targets: Targets,
     counter: StackCounter,
     window_ns: Option<u64>,
@@ -79,6 +81,7 @@ impl Capture {
     pub(super) fn new(
         settings: CaptureSettings,
         programs: Programs,
+        unwinding: Unwinding,
         drain: DrainHealth,
         counters: Counters,
         jobs: SyncSender<Job>,
@@ -91,6 +94,7 @@ impl Capture {
             drain,
             counters,
             table: ProcessTable::new(PathBuf::from("/proc"), Cgroups::of_host()),
+            unwinding,
             targets: settings.targets,
             counter: StackCounter::new(boot_ns()),
             window_ns,
@@ -110,28 +114,29 @@ impl Capture {
     pub(super) fn run(mut self, batches: &Receiver<Batch>) {
         for batch in batches {
             self.counters.health.drained();
-            self.batch(&batch);
+            self.batch(batch);
         }
         self.close_window(boot_ns());
     }
 
     /// Everything in its order: what happened to a process before its sample is known with it.
-    fn batch(&mut self, batch: &Batch) {
+    fn batch(&mut self, batch: Batch) {
         self.counters.metrics.samples_received.inc_by(batch.samples.len() as u64);
         self.counters.lost(DropReason::RecordInvalid, batch.invalid_samples);
         self.counters.lost(DropReason::ProcessRecordInvalid, batch.invalid_events);
         let mut events = batch.process_events.iter().peekable();
-        for sample in &batch.samples {
+        for mut sample in batch.samples {
             while let Some(event) = events.next_if(|event| event.boot_ns <= sample.boot_ns) {
                 self.process_event(event);
             }
             self.close_windows_before(sample.boot_ns);
-            self.sample(sample);
+            self.sample(&mut sample);
         }
         for event in events {
             self.process_event(event);
         }
         self.close_windows_before(batch.drained_boot_ns);
+        self.unwinding.end_batch(&self.table, batch.drained_boot_ns);
         self.warm(batch.drained_boot_ns);
         self.reopen_files();
     }
@@ -142,13 +147,15 @@ impl Capture {
         }
         self.targets.follow(event);
         self.table.apply(event);
+        self.unwinding.event(event);
     }
 
-    fn sample(&mut self, sample: &Sample) {
+    fn sample(&mut self, sample: &mut Sample) {
         if !self.targets.include(sample.pid) {
             return;
         }
         let attribution = self.table.attribute(sample);
+        self.unwinding.complete(&self.table, sample);
         let mut frames = std::mem::take(&mut self.frames);
         frames.clear();
         self.table.locate(sample, &mut frames);
@@ -253,6 +260,7 @@ impl Capture {
         self.counters.lost(DropReason::FileTableFull, counts.files_refused - before.files_refused);
         let costs = self.count_kernel_side();
         self.counters.metrics.windows_closed.inc();
+        self.unwinding.end_window(&self.counters.metrics.unwind);
         self.table.expire(end_boot_ns);
         // A map that was not there may be by the next window.
         self.perf_maps.clear();
@@ -268,6 +276,7 @@ impl Capture {
         if !forgotten.is_empty() {
             for file in &forgotten {
                 self.files.remove(file);
+                self.unwinding.forget_file(*file);
             }
             self.send(Job::Forget(forgotten));
         }

@@ -15,6 +15,7 @@ mod kernel_names;
 mod naming;
 mod perf_maps;
 mod targets;
+mod unwinding;
 
 use std::{
     sync::mpsc::{Receiver, sync_channel},
@@ -31,6 +32,7 @@ use crate::{
 };
 use capture::Capture;
 use naming::Naming;
+use unwinding::Unwinding;
 
 /// What to capture, and how.
 pub struct CaptureSettings {
@@ -44,6 +46,8 @@ pub struct CaptureSettings {
     pub host: String,
     /// Let the BPF programs write to the log.
     pub debug_messages: bool,
+    /// Bytes of memory for unwind tables, which the kernel side and the agent share.
+    pub table_bytes: usize,
 }
 
 /// Batches that may wait for the capture thread. At ten a second this is six seconds' worth.
@@ -70,8 +74,13 @@ impl Pipeline {
         settings: CaptureSettings,
         counters: &Counters,
     ) -> Result<(Self, Receiver<ProfileWindow>), KernelError> {
-        let load = LoadSettings { debug_messages: settings.debug_messages };
+        let load = LoadSettings {
+            debug_messages: settings.debug_messages,
+            table_bytes: settings.table_bytes,
+        };
         let mut programs = Programs::load(load)?;
+        let unwinding = Unwinding::new(&mut programs)?;
+        programs.start_exec_watch()?;
         let (batches, batches_in) = sync_channel(WAITING_BATCHES);
         let (jobs, jobs_in) = sync_channel(WAITING_JOBS);
         let (windows, windows_in) = sync_channel(WAITING_WINDOWS);
@@ -82,7 +91,8 @@ impl Pipeline {
         let naming = Naming::new(&settings, counters.clone(), windows);
         let reopen = naming.reopen();
         let sampler = Hotplug::start(programs.start_sampler(frequency)?, drain.rings())?;
-        let capture = Capture::new(settings, programs, health, counters.clone(), jobs, reopen);
+        let capture =
+            Capture::new(settings, programs, unwinding, health, counters.clone(), jobs, reopen);
         let threads = vec![
             thread("capture", move || capture.run(&batches_in))?,
             thread("naming", move || naming.run(&jobs_in))?,

@@ -32,6 +32,28 @@ struct Region {
     kind: Kind,
 }
 
+/// A file that code is mapped from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CodeFile {
+    /// One of the table of files.
+    File(FileIndex),
+    /// The kernel's vDSO image.
+    Vdso,
+}
+
+/// An executable region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeRegion {
+    /// First address.
+    pub start: u64,
+    /// Address behind the last.
+    pub end: u64,
+    /// Byte of the file that `start` is.
+    pub file_offset: u64,
+    /// What is mapped; `None` for memory without a file.
+    pub file: Option<CodeFile>,
+}
+
 /// The regions, sorted by address, without overlaps.
 #[derive(Clone, Debug, Default)]
 pub struct Mappings(Vec<Region>);
@@ -84,6 +106,21 @@ impl Mappings {
             Kind::Vdso => CodeAddress::Vdso(FileOffset(into)),
             Kind::Anonymous => CodeAddress::Jit(address),
             Kind::Refused => CodeAddress::Unmapped(address),
+        })
+    }
+
+    /// The regions, in order of address.
+    pub fn regions(&self) -> impl Iterator<Item = CodeRegion> {
+        self.0.iter().map(|region| CodeRegion {
+            start: region.start,
+            end: region.end,
+            file_offset: region.file_offset,
+            file: match region.kind {
+                Kind::File(file) => Some(CodeFile::File(file)),
+                Kind::Vdso => Some(CodeFile::Vdso),
+                // No file, or none that there was room to know of.
+                Kind::Anonymous | Kind::Refused => None,
+            },
         })
     }
 

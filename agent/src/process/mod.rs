@@ -14,5 +14,5 @@ mod table;
 pub use cgroup::{CgroupPath, Cgroups};
 pub use files::{FileIndex, FileTable, MappedFile};
 pub use identity::Identity;
-pub use mappings::{CodeAddress, Mappings};
+pub use mappings::{CodeAddress, CodeFile, CodeRegion, Mappings};
 pub use table::{Attribution, ProcessTable, TableCounts};

@@ -385,6 +385,15 @@ impl ProcessTable {
         CodeAddress::Unmapped(address)
     }
 
+    /// The regions of a process, where they are known.
+    #[must_use]
+    pub fn mappings(&self, pid: u32) -> Option<Arc<Mappings>> {
+        match &self.processes.get(&pid)?.memory {
+            Memory::Known { mappings, .. } => Some(Arc::clone(mappings)),
+            _ => None,
+        }
+    }
+
     /// Opens a file that a process maps around `address`.
     ///
     /// # Errors

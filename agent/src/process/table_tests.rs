@@ -34,6 +34,7 @@ fn sample(pid: u32, boot_ns: u64, user_stack: &[u64]) -> Sample {
         user_stack: user_stack.into(),
         kernel_stack: Box::new([0xffff_0010, 0xffff_0020]),
         stack_end: StackEnd::FramePointerEnd,
+        rest: None,
     }
 }
 

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Losses, own_usage::OwnUsage};
+use super::{Losses, UnwindMetrics, own_usage::OwnUsage};
 use crate::export::push::PushMetrics;
 
 /// Why something was lost or refused: the label of the enum that counts it.
@@ -63,6 +63,8 @@ pub struct Metrics {
     pub windows_closed: Counter,
     /// CPU time of BPF programs, by their own account.
     pub bpf_run_seconds: Family<ProgramLabels, SecondsCounter>,
+    /// The unwinder's tables.
+    pub unwind: UnwindMetrics,
     /// What became of pushes.
     pub push: PushMetrics,
 }
@@ -76,6 +78,7 @@ impl Metrics {
         let ours = registry.sub_registry_with_prefix("sonde_agent");
         self.register_samples(ours);
         self.register_stages(ours);
+        self.unwind.register(ours);
         self.push.register(ours);
         let build = vec![("version", env!("CARGO_PKG_VERSION"))];
         ours.register("build", "Version of this agent", Info::new(build));

@@ -9,6 +9,7 @@ mod metrics;
 mod own_profile;
 mod own_usage;
 mod server;
+mod unwind;
 
 pub use health::Health;
 pub use limiter::Limiter;
@@ -20,3 +21,4 @@ pub use metrics::{
 pub use own_profile::{OwnProfile, OwnProfileError};
 pub use own_usage::OwnUsage;
 pub use server::{bind, serve};
+pub use unwind::UnwindMetrics;
