@@ -164,10 +164,6 @@ impl ElfFile {
             .any(|(start, size)| svma.0.checked_sub(start).is_some_and(|into| into < size))
     }
 
-    pub(crate) const fn machine(&self) -> object::elf::Machine {
-        self.machine
-    }
-
     pub(crate) fn segments(&self) -> Arc<[Segment]> {
         Arc::clone(&self.segments)
     }
