@@ -11,6 +11,7 @@ mod setup;
 mod stack;
 mod test;
 mod tidy;
+mod vm;
 mod workloads;
 
 use std::process::ExitCode;
@@ -20,7 +21,9 @@ const USAGE: &str = "usage: cargo xtask TASK
   setup                     install what compiling the BPF programs needs (once)
   demo  [--port N] [--data DIR]
                             build, profile this host, and serve the flame graph until Ctrl-C
-  test  [unit|e2e|browser]  run every test, or one kind (root: the agent loads BPF programs)
+  test  [unit|e2e|browser|vm]
+                            run every test, or one kind (root: the agent loads BPF programs)
+  vm    [KERNEL...]         boot Debian's kernels in QEMU and run the agent in each
   tidy                      check the layout rules that no compiler checks
   bench [agent|collector]   measure costs, printed as ratios";
 
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         "setup" => setup::run(rest),
         "demo" => demo::run(rest),
         "test" => test::run(rest),
+        "vm" => vm::run(rest),
         "tidy" => tidy::run(rest),
         "bench" => bench::run(rest),
         "help" | "--help" | "-h" => {

@@ -18,6 +18,19 @@ pub(crate) const FOR_TESTS: [(&str, &str); 7] = [
     ("npm", "npm"),
 ];
 
+/// What booting the kernel matrix needs; kernels are fetched, not installed.
+pub(crate) const FOR_VM: [(&str, &str); 3] =
+    [("qemu-system-x86_64", "qemu-system-x86"), ("readelf", "binutils"), ("cc", "gcc")];
+
+/// What its arm64 part needs besides.
+pub(crate) const FOR_ARM64: [(&str, &str); 2] = [
+    ("qemu-system-aarch64", "qemu-system-arm"),
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+];
+
+/// The C library to link with there, which no program shows.
+pub(crate) const ARM64_LIBRARY: [&str; 1] = ["libc6-dev-arm64-cross"];
+
 /// What a page needs to be drawn, and no program shows.
 pub(crate) const FONTS: [&str; 1] = ["fonts-dejavu-core"];
 
@@ -50,7 +63,9 @@ fn apt(purpose: &str, missing: &[&str]) -> Result<()> {
         bail!("install them with your system's package manager, then run this again");
     }
     run(&mut privileged(&["update", "-q"]))?;
-    let mut words = vec!["install", "-y", "-q", "--no-install-recommends"];
+    // Never at the price of another package: Debian's QEMU, for one, removes the newer tools of a
+    // backport.
+    let mut words = vec!["install", "-y", "-q", "--no-install-recommends", "--no-remove"];
     words.extend(missing);
     run(&mut privileged(&words)).context("install the packages named above by hand")
 }

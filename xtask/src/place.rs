@@ -21,13 +21,18 @@ pub(crate) fn workspace() -> PathBuf {
 
 /// Tools that Sonde installs for this user: `$XDG_CACHE_HOME/sonde/tools`.
 pub(crate) fn tools() -> Result<PathBuf> {
+    Ok(cache()?.join("tools"))
+}
+
+/// What Sonde keeps for this user: `$XDG_CACHE_HOME/sonde`.
+pub(crate) fn cache() -> Result<PathBuf> {
     let set = |variable| env::var_os(variable).filter(|value| !value.is_empty());
     let cache = match set("XDG_CACHE_HOME") {
         Some(cache) => PathBuf::from(cache),
         None => PathBuf::from(set("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?)
             .join(".cache"),
     };
-    Ok(cache.join("sonde/tools"))
+    Ok(cache.join("sonde"))
 }
 
 /// A binary that cargo built beside this one.

@@ -7,9 +7,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use crate::command::{cargo, run as run_command, shown};
-use crate::{browser, packages, place, setup, workloads};
+use crate::{browser, packages, place, setup, vm, workloads};
 
-const KINDS: [&str; 3] = ["unit", "e2e", "browser"];
+const KINDS: [&str; 4] = ["unit", "e2e", "browser", "vm"];
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let kinds: Vec<&str> = match args {
@@ -17,13 +17,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         [kind] if KINDS.contains(&kind.as_str()) => vec![kind],
         _ => bail!("usage: cargo xtask test [{}]", KINDS.join("|")),
     };
-    if kinds != ["unit"] && !place::is_root() {
+    let with_agent = kinds.contains(&"e2e") || kinds.contains(&"browser");
+    if with_agent && !place::is_root() {
         bail!(
             "end-to-end and browser tests start the agent, and loading BPF programs needs root: \
              run `sudo -E env PATH=$PATH cargo xtask test`, or `cargo xtask test unit` without"
         );
     }
-    if kinds != ["unit"] {
+    if with_agent {
         packages::install_programs("the tests", &packages::FOR_TESTS)?;
         if place::program("dpkg-query").is_some() {
             packages::install("the browser tests", &packages::FONTS)?;
@@ -38,6 +39,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         let done = match kind {
             "unit" => unit(&mut count),
             "e2e" => e2e(&mut count),
+            "vm" => vm::test(&[], &mut count),
             _ => in_browser(&mut count),
         };
         if let Err(error) = done {
@@ -118,6 +120,17 @@ impl Count {
         }
     }
 
+    /// Counts a test that this program runs itself; that it failed is told at once and at the end.
+    pub(crate) fn case(&mut self, name: &str, outcome: Result<()>) {
+        match outcome {
+            Ok(()) => self.passed += 1,
+            Err(error) => {
+                self.failed += 1;
+                self.note(format!("{name}: {error:#}"));
+            }
+        }
+    }
+
     /// A suite that failed; the others still run.
     fn note(&mut self, problem: String) {
         eprintln!("{problem}");
@@ -125,7 +138,7 @@ impl Count {
     }
 
     /// Prints the closing line, which also counts a suite that never got to its tests.
-    fn close(mut self) -> Result<()> {
+    pub(crate) fn close(mut self) -> Result<()> {
         println!();
         for problem in &self.problems {
             println!("failed: {problem}");

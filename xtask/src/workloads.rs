@@ -11,6 +11,10 @@ use anyhow::{Context as _, Result, bail};
 use crate::command::{command, run};
 use crate::place;
 
+/// How the C programs are compiled: with every frame that the source has.
+pub(crate) const C_FLAGS: [&str; 4] =
+    ["-O2", "-g", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls"];
+
 /// Where the built workloads are.
 pub(crate) fn folder() -> Result<PathBuf> {
     place::built("workloads")
@@ -48,7 +52,7 @@ fn c_compiler() -> Result<Command> {
     let Some(program) = ["cc", "gcc", "clang"].into_iter().find_map(place::program) else {
         bail!("no C compiler for tests/workloads; install gcc");
     };
-    Ok(command(program, ["-O2", "-g", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls"]))
+    Ok(command(program, C_FLAGS))
 }
 
 fn rust_compiler() -> Command {

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod args;
+#[cfg(test)]
+mod deploy_tests;
 mod file;
 mod kind;
 mod layers;

@@ -5,11 +5,24 @@ use std::{borrow::Borrow, io, os::fd::AsFd as _};
 use aya::{
     Ebpf, EbpfError, EbpfLoader, include_bytes_aligned,
     maps::{Map, MapData, PerCpuArray, RingBuf},
-    programs::{PerfEvent, ProgramError},
+    programs::{PerfEvent, ProgramError, ProgramType, RawTracePoint},
+    sys::is_helper_supported,
 };
-use sonde_ebpf::{DropReason, settings::WAKE_BYTES};
+use aya_obj::generated::{
+    bpf_func_id,
+    bpf_func_id::{BPF_FUNC_loop, BPF_FUNC_task_pt_regs},
+};
+use sonde_ebpf::{
+    DropReason,
+    limits::ARENA_ELEMENT_BYTES,
+    settings::{HAS_TASK_REGISTERS, TASK_STACK_OFFSET, WAKE_BYTES},
+};
 
-use super::{Sampler, cpus, process_events::ProcessEvents};
+use super::{
+    Sampler, btf, cpus,
+    process_events::ProcessEvents,
+    unwind_memory::{self, SharedEpoch, UnwindMemory},
+};
 
 /// Bytes of sample ring per CPU. At 97 samples a second of at most 2 KiB each, that is two seconds'
 /// worth in the worst case, for a drain thread that comes ten times a second.
@@ -65,6 +78,12 @@ impl KernelError {
     }
 }
 
+/// Whether the kernel has a helper for programs that run on perf events. When it won't say, a yes:
+/// loading will tell.
+fn has_helper(helper: bpf_func_id) -> bool {
+    is_helper_supported(ProgramType::PerfEvent, helper).unwrap_or(true)
+}
+
 /// An error with the errors under it, which aya leaves to the caller to print.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -81,11 +100,41 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// How to load.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct LoadSettings {
     /// Let the programs write debug messages, which end up in the agent's log.
     pub debug_messages: bool,
+    /// Bytes of memory for unwind tables. Taken whole when the programs are loaded.
+    pub table_bytes: usize,
 }
+
+/// Bytes for unwind tables if nobody says otherwise: the 64 KiB pieces of text that really run, with
+/// some 4 KiB of table each, of a host with 256 MiB of busy code.
+pub const DEFAULT_TABLE_BYTES: usize = 16 << 20;
+
+impl Default for LoadSettings {
+    fn default() -> Self {
+        Self { debug_messages: false, table_bytes: DEFAULT_TABLE_BYTES }
+    }
+}
+
+fn arena_elements(bytes: usize) -> u32 {
+    u32::try_from(bytes / ARENA_ELEMENT_BYTES).unwrap_or(1 << 16).clamp(1, 1 << 16)
+}
+
+/// A program in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedProgram {
+    /// Its entry point.
+    pub name: String,
+    /// Instructions after the kernel's own rewriting.
+    pub instructions: Option<u32>,
+    /// Instructions that the verifier walked, over all paths; kernels tell since 5.16.
+    pub verified: Option<u32>,
+}
+
+/// Bytes of a BPF instruction (`struct bpf_insn`).
+const INSTRUCTION_BYTES: u32 = 8;
 
 /// The loaded programs. They are detached when this and what was taken from it are dropped.
 pub struct Programs {
@@ -106,10 +155,19 @@ impl Programs {
         let ring_bytes = u32::try_from(ring_bytes).unwrap_or(1 << 31);
         let wake_bytes = u64::from(ring_bytes / 4);
         let log_level: u8 = if settings.debug_messages { aya_log::Level::Debug as u8 } else { 0 };
+        let possible = cpus::possible()
+            .map_err(|error| KernelError::PerfEvent { what: "a look at the CPUs", error })?;
+        let has_registers = has_helper(BPF_FUNC_task_pt_regs);
+        let stack_offset =
+            if has_registers { None } else { btf::field_offset("task_struct", "stack") };
         let ebpf = EbpfLoader::new()
+            .override_global(HAS_TASK_REGISTERS, &u8::from(has_registers), true)
+            .override_global(TASK_STACK_OFFSET, &stack_offset.unwrap_or(0), true)
             .override_global(WAKE_BYTES, &wake_bytes, true)
             .override_global(aya_log::LEVEL, &log_level, false)
             .map_max_entries("SAMPLES", ring_bytes)
+            .map_max_entries("SCRATCH", possible)
+            .map_max_entries("ARENA", arena_elements(settings.table_bytes))
             .load(OBJECT)
             .map_err(KernelError::Load)?;
         Ok(Self { ebpf, cpus })
@@ -120,14 +178,37 @@ impl Programs {
     /// # Errors
     /// If the kernel refuses the program or its events.
     pub fn start_sampler(&mut self, frequency: u32) -> Result<Sampler, KernelError> {
-        const NAME: &str = "cpu_sample";
-        let program = self.ebpf.program_mut(NAME).ok_or(KernelError::Missing(NAME))?;
-        let refused = |error| KernelError::Program { name: NAME, error };
+        let name = if has_helper(BPF_FUNC_loop) { "cpu_sample" } else { "cpu_sample_steps" };
+        let program = self.ebpf.program_mut(name).ok_or(KernelError::Missing(name))?;
+        let refused = |error| KernelError::Program { name, error };
         let program: &mut PerfEvent = program.try_into().map_err(refused)?;
         program.load().map_err(refused)?;
         let fd = program.fd().map_err(refused)?;
         Sampler::start(fd.as_fd(), &self.cpus, frequency)
             .map_err(|error| KernelError::PerfEvent { what: "the sampling clock", error })
+    }
+
+    /// Watches processes become other programs, so that none is unwound by what it was.
+    ///
+    /// # Errors
+    /// If the kernel refuses the program.
+    pub fn start_exec_watch(&mut self) -> Result<(), KernelError> {
+        const NAME: &str = "process_exec";
+        let program = self.ebpf.program_mut(NAME).ok_or(KernelError::Missing(NAME))?;
+        let refused = |error| KernelError::Program { name: NAME, error };
+        let program: &mut RawTracePoint = program.try_into().map_err(refused)?;
+        program.load().map_err(refused)?;
+        program.attach("sched_process_exec").map(drop).map_err(refused)
+    }
+
+    /// The memory that unwinding shares with the programs. Can be taken once.
+    ///
+    /// # Errors
+    /// If it can't be mapped.
+    pub fn take_unwind_memory(&mut self) -> Result<(UnwindMemory, SharedEpoch), KernelError> {
+        let ebpf = &mut self.ebpf;
+        unwind_memory::map(|name| ebpf.take_map(name).ok_or_else(|| io::Error::other(name)))
+            .map_err(|error| KernelError::PerfEvent { what: "memory for unwind tables", error })
     }
 
     /// The ring that samples arrive in. Can be taken once.
@@ -158,6 +239,22 @@ impl Programs {
     #[must_use]
     pub fn cost_ns(&self) -> u64 {
         self.per_cpu_sum("COST_NS", 0)
+    }
+
+    /// The programs that the kernel has accepted, and how long they are to it.
+    #[must_use]
+    pub fn accepted(&self) -> Vec<AcceptedProgram> {
+        let accepted = self.ebpf.programs().filter_map(|(name, program)| {
+            let info = program.info().ok()?;
+            Some(AcceptedProgram {
+                name: name.to_owned(),
+                instructions: info.size_translated().map(|bytes| bytes / INSTRUCTION_BYTES),
+                verified: info.verified_instruction_count(),
+            })
+        });
+        let mut accepted: Vec<_> = accepted.collect();
+        accepted.sort_by(|a, b| a.name.cmp(&b.name));
+        accepted
     }
 
     /// CPUs that are sampled.

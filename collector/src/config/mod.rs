@@ -2,6 +2,8 @@
 //! over the environment, the environment over the file; defaults exist once, in [`Settings`].
 
 mod args;
+#[cfg(test)]
+mod deploy_tests;
 mod file;
 mod quantity;
 mod settings;

@@ -143,7 +143,7 @@ pub(super) fn write_symbols(
     let mut entries = Vec::new();
     for (table, writer) in Table::SYMBOLS.into_iter().zip(writers) {
         if let Some((writer, rows)) = writer {
-            entries.push(entry(symbol_file_name(id, table), writer.finish()?, rows));
+            entries.push(entry(symbol_file_name(id, table), &writer.finish()?, rows));
         }
     }
     Ok(entries)
@@ -153,7 +153,7 @@ fn symbol_file_name(id: u64, table: Table) -> String {
     format!("symbols/{id:012}-{}.parquet", table.name())
 }
 
-fn entry(file: String, written: Written, rows: u64) -> FileEntry {
+fn entry(file: String, written: &Written, rows: u64) -> FileEntry {
     FileEntry {
         file,
         bytes: written.bytes,
@@ -172,6 +172,6 @@ fn write_pushes(shared: &Shared, sealed: &Sealed, id: u64) -> Result<FileEntry, 
     let mut writer = ParquetFileWriter::create(&path, batch.schema())?;
     writer.write(&batch)?;
     let latest = sealed.pushes.iter().map(|push| push.received_unix_ms).max().unwrap_or(0);
-    let entry = entry(file, writer.finish()?, batch.num_rows() as u64);
+    let entry = entry(file, &writer.finish()?, batch.num_rows() as u64);
     Ok(FileEntry { until_unix_ms: latest + 1, ..entry })
 }

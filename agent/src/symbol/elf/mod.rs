@@ -1,7 +1,9 @@
 //! ELF files: headers, segments, sections, symbols. No debug information, that is `dwarf`.
 
 mod build_id;
+mod compressed;
 mod debug_file;
+mod embedded;
 mod headers;
 mod names;
 mod plt;
@@ -15,7 +17,8 @@ use object::Endianness;
 use super::image::{FileRange, Image, ReadError};
 use super::{FileOffset, Svma};
 
-pub(crate) use debug_file::find_debug_file;
+pub(crate) use debug_file::{find_debug_file, find_supplement, open_regular};
+pub(crate) use embedded::find_embedded;
 pub use names::ElfSymbols;
 
 /// Why a file cannot be used as an ELF file.
@@ -94,6 +97,7 @@ pub struct ElfFile {
     endian: Endianness,
     is_64: bool,
     machine: object::elf::Machine,
+    entry: Svma,
     segments: Arc<[Segment]>,
     sections: Arc<[Section]>,
     build_id: Arc<str>,
@@ -144,8 +148,34 @@ impl ElfFile {
         svma_of(&self.segments, offset)
     }
 
+    /// Where in the file the byte at an address is.
+    pub(crate) fn offset_of(&self, svma: Svma) -> Option<FileOffset> {
+        let distance = |segment: &Segment| {
+            let distance = svma.0.checked_sub(segment.svma.0)?;
+            (distance < segment.file.size).then(|| segment.file.offset.checked_add(distance))?
+        };
+        self.segments.iter().find_map(distance).map(FileOffset)
+    }
+
+    /// Whether code is at an address.
+    pub(crate) fn is_code(&self, svma: Svma) -> bool {
+        let code = self.segments.iter().filter(|segment| segment.executable);
+        code.map(|segment| (segment.svma.0, segment.file.size))
+            .any(|(start, size)| svma.0.checked_sub(start).is_some_and(|into| into < size))
+    }
+
     pub(crate) fn segments(&self) -> Arc<[Segment]> {
         Arc::clone(&self.segments)
+    }
+
+    /// The machine whose instructions it holds.
+    pub(crate) const fn machine(&self) -> object::elf::Machine {
+        self.machine
+    }
+
+    /// Where a program begins; 0 in most libraries.
+    pub(crate) const fn entry(&self) -> Svma {
+        self.entry
     }
 
     pub(crate) const fn image(&self) -> &Image {

@@ -1,0 +1,36 @@
+#!/bin/sh
+# The guest's first and only process: runs the checks, tells their output and status between marks
+# on the console, and switches the machine off. `cargo xtask vm` reads the marks.
+/bin/busybox --install -s /bin
+export PATH=/sonde:/bin HOME=/tmp
+mkdir -p /proc /sys /dev /tmp
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t bpf bpf /sys/fs/bpf
+mount -t debugfs debug /sys/kernel/debug
+mount -t tracefs tracefs /sys/kernel/tracing
+ifconfig lo 127.0.0.1 up
+# Messages of the kernel would cut into ours; that it died it tells all the same.
+dmesg -n 1
+
+section() {
+	name=$1
+	shift
+	echo "@begin $name"
+	"$@" </dev/null 2>&1
+	printf '\n@end %s %s\n' "$name" $?
+}
+
+read -r up _ </proc/uptime
+section booted echo "$up"
+section release uname -r
+section probe sonde-agent probe
+while read -r case program; do
+	# The words of $program are the command and its arguments.
+	section "record $case" sonde-agent record --duration 3s -o "/tmp/$case.folded" -- $program
+	section "folded $case" cat "/tmp/$case.folded"
+done </sonde/cases
+section done true
+poweroff -f

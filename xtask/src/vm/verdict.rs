@@ -1,0 +1,88 @@
+//! What a boot showed: the programs this kernel took, and what went wrong.
+
+use super::cases::CASES;
+use super::console::Console;
+
+/// The line of `sonde-agent probe` that tells of the agent's own programs.
+const PROGRAMS: &str = "programs of this agent";
+
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    /// As the kernel calls itself.
+    pub(super) release: String,
+    /// Seconds from the kernel's start to the first command, on the guest's clock.
+    pub(super) boot_seconds: String,
+    /// Each program, with its size to this kernel.
+    pub(super) programs: Vec<String>,
+    /// What the recordings showed.
+    pub(super) recordings: Vec<String>,
+    /// Why this kernel failed; empty if it did not.
+    pub(super) failures: Vec<String>,
+}
+
+impl Verdict {
+    pub(super) fn of(console: &Console) -> Self {
+        let mut verdict = Self::default();
+        let told = |name| console.section(name).map(str::to_owned).unwrap_or_else(|_| "?".into());
+        (verdict.release, verdict.boot_seconds) = (told("release"), told("booted"));
+        if let Some(died) = console.died() {
+            verdict.failures.push(died);
+            return verdict;
+        }
+        match console.section("probe").and_then(programs) {
+            Ok(programs) => verdict.programs = programs,
+            Err(why) => verdict.failures.push(why),
+        }
+        for case in &CASES {
+            match recording(console, case.program).and_then(|folded| case.judge(folded)) {
+                Ok(told) => verdict.recordings.push(told),
+                Err(why) => verdict.failures.push(why),
+            }
+        }
+        verdict
+    }
+}
+
+fn recording<'a>(console: &'a Console, case: &str) -> Result<&'a str, String> {
+    console.section(&format!("record {case}"))?;
+    console.section(&format!("folded {case}"))
+}
+
+/// The programs in the probe's report.
+fn programs(report: &str) -> Result<Vec<String>, String> {
+    let line = report.lines().find(|line| line.contains(PROGRAMS));
+    let (_, told) = line
+        .and_then(|line| line.split_once(PROGRAMS))
+        .ok_or_else(|| format!("probe does not tell the {PROGRAMS}:\n{report}"))?;
+    let programs: Vec<String> = told.split(';').map(|one| one.trim().to_owned()).collect();
+    if programs.iter().all(|program| program.contains(" instructions")) {
+        return Ok(programs);
+    }
+    Err(format!("probe tells no sizes: {told}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_read_from_the_probe_s_report() {
+        let report = "yes  rights                  CAP_SYS_ADMIN\n\
+                      yes  programs of this agent  a: 7 instructions, 9 verified; b: 1 instructions, ? verified\n";
+        let told = programs(report);
+        let expected = ["a: 7 instructions, 9 verified", "b: 1 instructions, ? verified"];
+        assert_eq!(told, Ok(expected.map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn a_probe_that_loaded_nothing_fails() {
+        assert!(programs("yes  programs of this agent  \n").is_err());
+        assert!(programs("yes  rights  CAP_SYS_ADMIN\n").is_err());
+    }
+
+    #[test]
+    fn a_guest_that_never_came_up_fails_with_its_last_words() {
+        let verdict = Verdict::of(&Console::parse("No init found\n"));
+        assert!(verdict.failures[0].contains("No init found"), "{verdict:?}");
+    }
+}
