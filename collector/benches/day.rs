@@ -388,7 +388,7 @@ fn rand(a: u64, b: u64) -> u64 {
 
 /// A number below `below`.
 fn pick(seed: u64, below: u32) -> u32 {
-    u32::try_from((seed & 0xffff_ffff) * u64::from(below.max(1)) >> 32).unwrap_or(0)
+    u32::try_from(((seed & 0xffff_ffff) * u64::from(below.max(1))) >> 32).unwrap_or(0)
 }
 
 /// A field of this process' status, in MiB.

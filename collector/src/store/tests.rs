@@ -254,7 +254,7 @@ async fn merging_files_keeps_every_answer_and_readers_keep_their_files() {
     let store = Store::open(settings(home.path())).await.unwrap();
     for n in 0..4u8 {
         let profiles = vec![profile(n, NOON + i64::from(n), &[(1, 10), (n, 20)])];
-        store.append(push(u128::from(n), profiles)).await.unwrap();
+        append(&store, push(u128::from(n), profiles)).await;
         store.seal().await.unwrap();
     }
     store.close().await;

@@ -193,11 +193,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The nodes that stacks pass, callers first, each with its heaviest stack.
-    fn pass(
-        &mut self,
-        stacks: &[(StackId, i64)],
-        leaves: &[Option<StackNode>],
-    ) -> Vec<StackNode> {
+    fn pass(&mut self, stacks: &[(StackId, i64)], leaves: &[Option<StackNode>]) -> Vec<StackNode> {
         let mut passed = Vec::new();
         for (&(_, value), &leaf) in stacks.iter().zip(leaves) {
             let mut next = leaf;

@@ -35,7 +35,7 @@ impl Symbols {
     /// Everything as rows, a portion at a time, to be written anew. What a row names stands in an
     /// earlier portion.
     pub(in crate::store) fn rows(&self) -> impl Iterator<Item = SymbolRows> + '_ {
-        self.wanted_rows(Wanted {
+        self.wanted_rows(&Wanted {
             functions: vec![true; self.functions.len()],
             locations: vec![true; self.locations.len()],
             named: None,
@@ -45,14 +45,14 @@ impl Symbols {
     /// As [`Symbols::rows`], of the named stacks and series and what they are made of.
     pub(in crate::store) fn rows_of<'a>(
         &'a self,
-        named: &'a Named,
-    ) -> impl Iterator<Item = SymbolRows> + 'a {
+        named: &Named,
+    ) -> impl Iterator<Item = SymbolRows> + use<'a> {
         let locations = self.locations_of(named);
         let mut functions = vec![false; self.functions.len()];
         for (row, _) in self.locations.iter().zip(&locations).filter(|(_, wanted)| **wanted) {
             row.lines.iter().for_each(|line| functions[line.function.0 as usize] = true);
         }
-        self.wanted_rows(Wanted { functions, locations, named: Some(named) })
+        self.wanted_rows(&Wanted { functions, locations, named: Some(named) })
     }
 
     /// The same symbols without those that are not named.
@@ -79,8 +79,11 @@ impl Symbols {
         wanted
     }
 
-    fn wanted_rows<'a>(&'a self, wanted: Wanted<'a>) -> impl Iterator<Item = SymbolRows> + 'a {
-        let Wanted { functions, locations, .. } = &wanted;
+    fn wanted_rows<'a>(
+        &'a self,
+        wanted: &Wanted<'_>,
+    ) -> impl Iterator<Item = SymbolRows> + use<'a> {
+        let Wanted { functions, locations, .. } = wanted;
         let functions: Vec<usize> = indices(functions);
         let locations: Vec<usize> = indices(locations);
         let functions = functions.into_iter().filter_map(|at| self.functions.get(at));

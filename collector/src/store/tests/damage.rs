@@ -67,7 +67,7 @@ async fn a_merge_never_takes_damaged_samples_over() {
     let home = TempDir::new().unwrap();
     let store = Store::open(settings(home.path())).await.unwrap();
     for n in 0..3u8 {
-        store.append(push(u128::from(n), vec![profile(n, NOON, &[(n, 10)])])).await.unwrap();
+        append(&store, push(u128::from(n), vec![profile(n, NOON, &[(n, 10)])])).await;
         store.seal().await.unwrap();
     }
     store.close().await;
