@@ -52,9 +52,27 @@ fn compile() -> Result<(), Problem> {
     run(toolchain.build(&workspace, &target_dir, &arch))?;
     let (object, copy) =
         (target_dir.join(TARGET).join("bpf/sonde-ebpf"), out_dir.join("sonde-ebpf.bpf.o"));
-    fs::copy(&object, &copy)
-        .map(drop)
-        .map_err(|e| Problem::Failed(format!("copy {}: {e}", object.display())))
+    let failed = |e| Problem::Failed(format!("copy {}: {e}", object.display()));
+    let mut bytes = fs::read(&object).map_err(failed)?;
+    spell_unions_as_kernels_do(&mut bytes);
+    fs::write(&copy, bytes).map_err(failed)
+}
+
+/// The linker makes identifiers of the names of generic structs, but not of unions, and a kernel
+/// refuses the whole BTF for one such name: without BTF there is no `bpf_loop`.
+fn spell_unions_as_kernels_do(object: &mut [u8]) {
+    const UNION: &[u8] = b"MaybeUninit<";
+    let places: Vec<usize> = object
+        .windows(UNION.len())
+        .enumerate()
+        .filter_map(|(at, window)| (window == UNION).then_some(at))
+        .collect();
+    for at in places {
+        let name = object[at..].iter_mut().take_while(|byte| **byte != 0);
+        for byte in name.filter(|byte| !byte.is_ascii_alphanumeric()) {
+            *byte = b'_';
+        }
+    }
 }
 
 /// The programs that compile for BPF.

@@ -28,10 +28,24 @@ drop_reasons! {
     ProcessRingFull = 1, "process_ring_full";
     /// Agent: the drain thread's batch found the queue to the pipeline full.
     PipelineQueueFull = 2, "pipeline_queue_full";
-    /// Agent: a record did not decode.
+    /// Agent: a sample did not decode.
     RecordInvalid = 3, "record_invalid";
     /// Agent: a window held more distinct stacks than it may.
     WindowFull = 4, "window_full";
+    /// Agent: a record of a process did not decode.
+    ProcessRecordInvalid = 5, "process_record_invalid";
+    /// Agent: a process maps more regions than are kept of one.
+    RegionTableFull = 6, "region_table_full";
+    /// Agent: more files are mapped at once than are kept.
+    FileTableFull = 7, "file_table_full";
+    /// Agent: the queue to the network was full.
+    ExportQueueFull = 8, "export_queue_full";
+    /// Agent: the server refused the profile for good.
+    ExportRefused = 9, "export_refused";
+    /// Agent: the server failed on the profile again and again.
+    ExportGivenUp = 10, "export_given_up";
+    /// Agent: it ended before the profile was delivered.
+    ExportUnsent = 11, "export_unsent";
 }
 
 impl DropReason {
@@ -39,6 +53,19 @@ impl DropReason {
     #[must_use]
     pub const fn index(self) -> u32 {
         self as u32
+    }
+
+    /// Whether samples are what is lost. The other reasons count what is missing of what is known of
+    /// processes (records, regions, files): samples are kept, but may lack names.
+    #[must_use]
+    pub const fn loses_samples(self) -> bool {
+        !matches!(
+            self,
+            Self::ProcessRingFull
+                | Self::ProcessRecordInvalid
+                | Self::RegionTableFull
+                | Self::FileTableFull
+        )
     }
 }
 

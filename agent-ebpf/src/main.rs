@@ -9,12 +9,23 @@
 
 mod programs;
 
-use aya_ebpf::{macros::perf_event, programs::PerfEventContext};
+use aya_ebpf::{
+    helpers::bpf_get_current_pid_tgid,
+    macros::{perf_event, raw_tracepoint},
+    programs::{PerfEventContext, RawTracePointContext},
+};
 
 /// Runs on every tick of a CPU's sampling clock.
 #[perf_event]
 pub fn cpu_sample(ctx: PerfEventContext) -> u32 {
     programs::profile::sample(&ctx);
+    0
+}
+
+/// Runs when a process has become another program: its code is not what it was.
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn process_exec(_ctx: RawTracePointContext) -> i32 {
+    programs::tables::forget((bpf_get_current_pid_tgid() >> 32) as u32);
     0
 }
 

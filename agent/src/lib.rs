@@ -12,3 +12,4 @@ pub mod process;
 pub mod record;
 pub mod symbol;
 pub mod telemetry;
+pub mod unwind;

@@ -88,8 +88,10 @@ fn processes_that_live_fifteen_milliseconds_are_named() {
     storm.arg(program("blink").unwrap()).arg("1000");
     let (collector, found) = profiled(vec![("storm", storm)]).unwrap();
     let [(_, used)] = &found[..] else { panic!("one workload") };
-    // Who is gone before its environment is read has its executable's name.
     let all = collector.top("{service_name=~\"storm|blink\"}").unwrap();
+    // Who is gone before its environment is read has its parent's service.
+    let configured = 100.0 * collector.service("storm").unwrap().seconds() / all.seconds();
+    assert!(configured >= 95.0, "{configured:.1} % are under the configured service");
     let error = used.error(all.seconds());
     assert!(error.abs() <= used.tolerance().max(5.0), "{error:+.1} % of {used:?}");
     // The rest is fork, exec, the dynamic linker and exit.

@@ -3,3 +3,6 @@
 pub(crate) mod cost;
 pub(crate) mod drops;
 pub(crate) mod profile;
+mod registers;
+pub(crate) mod tables;
+mod walk;

@@ -4,39 +4,55 @@ use core::{ptr, slice};
 
 use aya_ebpf::{
     EbpfContext as _, Global,
-    bindings::{BPF_F_USER_STACK, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated},
     macros::map,
-    maps::{PerCpuArray, RingBuf},
+    maps::{Array, RingBuf},
     programs::PerfEventContext,
 };
 use aya_log_ebpf::debug;
-use sonde_ebpf::{DropReason, SampleHeader, StackEnd, limits::MAX_STACK_FRAMES};
+use sonde_ebpf::{
+    DropReason, Resume, SampleHeader, StackEnd,
+    limits::{MAX_KERNEL_FRAMES, MAX_STACK_COPY, MAX_USER_FRAMES},
+};
 
-use super::{cost, drops};
+use super::{
+    cost, drops, registers,
+    walk::{self, Frames, Walk},
+};
 
 /// Samples on their way to the agent, which sets the size to fit the machine.
 #[map]
 static SAMPLES: RingBuf = RingBuf::with_byte_size(1 << 18, 0);
 
-/// A sample is put together here: the BPF stack is too small for it.
+/// A sample is put together here, one element per CPU: the BPF stack is too small for it, and so is
+/// what an element of a per-CPU array may have.
 #[map]
-static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
 
-/// Set by the agent before loading.
+/// Bytes waiting in the ring above which the drain thread is woken. Set by the agent before loading.
 #[unsafe(no_mangle)]
 static WAKE_BYTES: Global<u64> = Global::new(1 << 16);
 
 #[repr(C)]
 struct Scratch {
+    walk: Walk,
     header: SampleHeader,
-    /// User addresses, then kernel addresses: each part has at most `MAX_STACK_FRAMES`, and the
-    /// second begins where the first ends.
-    frames: [u64; 2 * MAX_STACK_FRAMES],
+    /// User frames, kernel frames, and where the walk could not end, a [`Resume`] and the stack.
+    body: [u64; BODY_WORDS],
 }
 
-/// What `bpf_get_stack` may write at a time.
-const STACK_BYTES: u32 = (MAX_STACK_FRAMES * size_of::<u64>()) as u32;
+/// Bytes that are copied from a stack at a time: what can be read is known page by page.
+const CHUNK: usize = 4096;
+/// A position that any mixture of frames stays below. A power of two, for the verifier's sake.
+const FRAMES_WORDS: usize = 2048;
+const RESUME_WORDS: usize = size_of::<Resume>() / 8;
+const BODY_WORDS: usize = FRAMES_WORDS + RESUME_WORDS + (MAX_STACK_COPY + CHUNK) / 8;
+
+const _: () = assert!(MAX_USER_FRAMES + MAX_KERNEL_FRAMES <= FRAMES_WORDS, "frames fit");
+
+/// What `bpf_get_stack` may write.
+const KERNEL_STACK_BYTES: u32 = (MAX_KERNEL_FRAMES * size_of::<u64>()) as u32;
 
 /// Takes one sample of what runs on this CPU.
 pub(crate) fn sample(ctx: &PerfEventContext) {
@@ -52,14 +68,12 @@ fn take(ctx: &PerfEventContext) {
     if tid == 0 {
         return; // The idle task: nobody's time.
     }
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
-    // SAFETY: the pointer is this CPU's element, just returned by the map; a perf event program is
-    // not interrupted by itself on the same CPU.
+    // SAFETY: the helper takes nothing and has no preconditions.
+    let cpu = unsafe { generated::bpf_get_smp_processor_id() };
+    let Some(scratch) = SCRATCH.get_ptr_mut(cpu) else { return };
+    // SAFETY: the element is this CPU's, and a perf event program is not interrupted by itself.
     let scratch = unsafe { &mut *scratch };
 
-    let user = stack(ctx, &mut scratch.frames, 0, u64::from(BPF_F_USER_STACK));
-    let user_frames = frames_written(user);
-    let kernel_frames = frames_written(stack(ctx, &mut scratch.frames, user_frames, 0));
     scratch.header = SampleHeader {
         pid,
         tid,
@@ -68,51 +82,96 @@ fn take(ctx: &PerfEventContext) {
         // SAFETY: as above.
         cgroup_id: unsafe { generated::bpf_get_current_cgroup_id() },
         comm: bpf_get_current_comm().unwrap_or_default(),
-        user_frames: user_frames as u16,
-        kernel_frames: kernel_frames as u16,
-        stack_end: stack_end(user, user_frames) as u32,
+        user_frames: 0,
+        kernel_frames: 0,
+        stack_end: 0,
+        stack_bytes: 0,
+        reserved: 0,
     };
-    let size = size_of::<SampleHeader>() + (user_frames + kernel_frames) * size_of::<u64>();
-    if submit(scratch, size).is_err() {
+    let mut resumable = false;
+    match registers::read(ctx, &mut scratch.walk.resume) {
+        Ok(()) => {
+            // SAFETY: the body begins with room for all user frames.
+            let frames = unsafe { &mut *scratch.body.as_mut_ptr().cast::<Frames>() };
+            scratch.walk.begin(pid, frames);
+            walk::walk(&mut scratch.walk, frames);
+            scratch.header.user_frames = scratch.walk.frames as u16;
+            scratch.header.stack_end = scratch.walk.end();
+            resumable = scratch.walk.can_be_resumed();
+        }
+        Err(end) => scratch.header.stack_end = end as u32,
+    }
+    let mut at = usize::from(scratch.header.user_frames) & (FRAMES_WORDS - 1);
+    if !registers::in_user_mode(ctx) {
+        let kernel_frames = kernel_stack(ctx, &mut scratch.body, at);
+        scratch.header.kernel_frames = kernel_frames as u16;
+        at = (at + kernel_frames) & (FRAMES_WORDS - 1);
+    }
+    let mut words = at;
+    // SAFETY: the helper is asked for a number.
+    let waiting = SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA));
+    // A ring that is filling up has room for samples only.
+    if resumable && waiting <= WAKE_BYTES.load() {
+        let bytes = copy_stack(&scratch.walk.resume, &mut scratch.body, at);
+        scratch.header.stack_bytes = bytes as u32;
+        words = at + RESUME_WORDS + bytes / 8;
+    }
+    let size = size_of::<SampleHeader>() + words * size_of::<u64>();
+    if submit(scratch, size, waiting).is_err() {
         drops::count(DropReason::SampleRingFull);
         debug!(ctx, "sample ring full, {} bytes lost", size);
     }
 }
 
-/// Writes one side of the stack at `frames[at..]`; returns what the helper says: bytes, or an error.
+/// Writes the kernel's frames at `body[at..]`; returns how many.
 #[inline(always)]
-fn stack(ctx: &PerfEventContext, frames: &mut [u64], at: usize, flags: u64) -> i64 {
-    // The mask is for the verifier, who must see that `at` is in bounds: it is by construction.
-    let room = frames.as_mut_ptr().wrapping_add(at & (MAX_STACK_FRAMES - 1));
-    // SAFETY: from `room` on, at least `MAX_STACK_FRAMES` elements are left: `at` is below that
-    // number, and `frames` is twice as long.
-    unsafe { generated::bpf_get_stack(ctx.as_ptr(), room.cast(), STACK_BYTES, flags) }
+fn kernel_stack(ctx: &PerfEventContext, body: &mut [u64; BODY_WORDS], at: usize) -> usize {
+    let room = body.as_mut_ptr().wrapping_add(at & (FRAMES_WORDS - 1));
+    // SAFETY: behind the first `FRAMES_WORDS` the body has room for more than these bytes.
+    let bytes =
+        unsafe { generated::bpf_get_stack(ctx.as_ptr(), room.cast(), KERNEL_STACK_BYTES, 0) };
+    if bytes <= 0 { 0 } else { (bytes as usize / size_of::<u64>()) & (MAX_KERNEL_FRAMES - 1) }
 }
 
-/// Frames in a stack of `bytes`, or none where the helper failed.
+/// Writes where the walk stopped, and the stack from there on; returns the stack's bytes.
 #[inline(always)]
-fn frames_written(bytes: i64) -> usize {
-    if bytes <= 0 { 0 } else { (bytes as usize / size_of::<u64>()) & (MAX_STACK_FRAMES - 1) }
-}
-
-#[inline(always)]
-fn stack_end(user: i64, user_frames: usize) -> StackEnd {
-    match user {
-        // A thread with user memory has at least its program counter on the stack.
-        0 => StackEnd::KernelThread,
-        ..0 => StackEnd::ReadFault,
-        _ if user_frames == MAX_STACK_FRAMES - 1 => StackEnd::Truncated,
-        _ => StackEnd::FramePointerEnd,
+fn copy_stack(resume: &Resume, body: &mut [u64; BODY_WORDS], at: usize) -> usize {
+    let to = body.as_mut_ptr().wrapping_add(at & (FRAMES_WORDS - 1));
+    // SAFETY: behind the first `FRAMES_WORDS` the body has room for this.
+    unsafe { to.cast::<Resume>().write(*resume) };
+    let to = to.wrapping_add(RESUME_WORDS).cast::<u8>();
+    let from = resume.registers.sp & !7;
+    let mut copied = 0_usize;
+    for _ in 0..MAX_STACK_COPY / CHUNK {
+        // Up to the end of a page: the next may be another's, or nobody's.
+        let address = from.wrapping_add(copied as u64);
+        let chunk = CHUNK - (address as usize & (CHUNK - 1));
+        let room = to.wrapping_add(copied & (MAX_STACK_COPY - 1));
+        // SAFETY: from `room` on the body has at least `CHUNK` bytes; the helper checks the address.
+        let failed = unsafe {
+            generated::bpf_probe_read_user(room.cast(), chunk as u32, address as *const _)
+        };
+        if failed != 0 {
+            break;
+        }
+        copied += chunk;
+        if copied > MAX_STACK_COPY - CHUNK {
+            break;
+        }
     }
+    copied & (2 * MAX_STACK_COPY - 1)
 }
 
 /// Copies the first `size` bytes into the ring. The drain thread comes by a timer of its own; it is
 /// woken only when more waits than one round should leave.
 #[inline(always)]
-fn submit(scratch: &Scratch, size: usize) -> Result<(), i32> {
-    let waiting = SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA));
+fn submit(scratch: &Scratch, size: usize, waiting: u64) -> Result<(), i32> {
     let wake = if waiting > WAKE_BYTES.load() { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
-    // SAFETY: `scratch` holds more than `size` bytes, all initialised: map values start as zeros.
-    let record = unsafe { slice::from_raw_parts(ptr::from_ref(scratch).cast::<u8>(), size) };
+    let record = ptr::from_ref(&scratch.header).cast::<u8>();
+    // SAFETY: `header` and the body behind it have more than `size` bytes, all initialised: map
+    // values start as zeros.
+    let record = unsafe { slice::from_raw_parts(record, size) };
     SAMPLES.output::<[u8]>(record, u64::from(wake))
 }
+
+const _: () = assert!(StackEnd::Complete as u32 == 0, "what a header starts with is overwritten");

@@ -2,7 +2,26 @@
 
 use std::sync::Arc;
 
+use sonde_ebpf::DropReason;
+
 use crate::symbol::{Svma, Symbol};
+
+impl ServiceProfile {
+    /// Samples in the profile.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        self.stacks.iter().map(|stack| stack.count).sum()
+    }
+}
+
+impl Trust {
+    /// Samples that were lost.
+    #[must_use]
+    pub fn lost_samples(&self) -> u64 {
+        let of_samples = self.lost.iter().filter(|(reason, _)| reason.loses_samples());
+        of_samples.map(|(_, count)| count).sum()
+    }
+}
 
 /// All that was sampled on this host in one window, named.
 #[derive(Clone, Debug)]
@@ -69,8 +88,8 @@ pub struct Trust {
     pub stacks: Vec<TrustCount>,
     /// Frames by what became of them: `named`, or the label of an unknown reason, and service.
     pub frames: Vec<TrustCount>,
-    /// Things dropped on the way, by reason.
-    pub lost: Vec<TrustCount>,
+    /// What was lost on the way, by reason.
+    pub lost: Vec<(DropReason, u64)>,
     /// CPU time of the agent itself in this window, user and kernel, in nanoseconds.
     pub agent_cpu_ns: u64,
     /// CPU time of the agent's BPF programs in this window, in nanoseconds; 0 where the kernel

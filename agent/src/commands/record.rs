@@ -1,6 +1,8 @@
 //! `sonde-agent record`: profile for a while, or for the life of a command, and write files.
 
 use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
     fs,
     io::IsTerminal as _,
     process::ExitStatus,
@@ -9,13 +11,15 @@ use std::{
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use sonde_ebpf::StackEnd;
 use tokio::process::{Child, Command};
 
 use super::{environment, host_name, stop_signal};
 use crate::{
-    aggregate::ProfileWindow,
+    aggregate::{ProfileWindow, Trust},
     config::{Output, OutputFormat, RecordArgs, RecordSettings, record_settings},
     encode::{Heading, folded, pprof, svg},
+    kernel::DEFAULT_TABLE_BYTES,
     pipeline::{CaptureSettings, Counters, Pipeline, Targets},
     telemetry::start_log,
 };
@@ -79,6 +83,7 @@ fn capture(settings: &RecordSettings) -> CaptureSettings {
         targets,
         host: host_name(),
         debug_messages: tracing::enabled!(tracing::Level::DEBUG),
+        table_bytes: DEFAULT_TABLE_BYTES,
     }
 }
 
@@ -151,10 +156,32 @@ fn write(settings: &RecordSettings, window: &ProfileWindow) -> anyhow::Result<()
         fs::write(path, bytes).with_context(|| format!("write {}", path.display()))?;
         eprintln!("{}: {samples} samples", path.display());
     }
-    for lost in &window.trust.lost {
-        eprintln!("lost: {} × {}", lost.count, lost.reason);
+    if let Some(said) = completeness(&window.trust) {
+        eprintln!("{said}");
+    }
+    for (reason, count) in &window.trust.lost {
+        let what = if reason.loses_samples() { "samples lost" } else { "process facts missed" };
+        eprintln!("{what}: {count} × {}", reason.label());
     }
     Ok(())
+}
+
+/// How many stacks reach their thread's first function, and why others don't.
+fn completeness(trust: &Trust) -> Option<String> {
+    let mut by_reason: BTreeMap<&str, u64> = BTreeMap::new();
+    for stack in &trust.stacks {
+        *by_reason.entry(stack.reason).or_default() += stack.count;
+    }
+    let all: u64 = by_reason.values().sum();
+    let complete = by_reason.remove(StackEnd::Complete.label()).unwrap_or(0);
+    let permille = complete.checked_mul(1000)?.checked_div(all)?;
+    let mut said = format!("stacks: {}.{} % complete", permille / 10, permille % 10);
+    let mut others: Vec<(&str, u64)> = by_reason.into_iter().collect();
+    others.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    for (reason, count) in others {
+        let _infallible = write!(said, ", {count} × {reason}");
+    }
+    Some(said)
 }
 
 fn heading(settings: &RecordSettings) -> Heading {

@@ -10,6 +10,7 @@ use crate::{
     aggregate::ProfileWindow,
     config::Settings,
     export::push::{self, Identity, Pusher},
+    kernel::DEFAULT_TABLE_BYTES,
     pipeline::{CaptureSettings, Counters, Pipeline, Targets},
     telemetry::{bind, serve, start_log},
 };
@@ -25,7 +26,11 @@ async fn daemon(settings: &Settings) -> anyhow::Result<()> {
     let stop_signal = stop_signal().context("wait for signals")?;
     let counters = Counters::default();
     let listener = bind(settings.listen).await?;
-    let (pusher, sender) = push::channel(settings.push(), counters.metrics.push.clone())?;
+    let (pusher, sender) = push::channel(
+        settings.push(),
+        counters.metrics.push.clone(),
+        counters.metrics.losses.clone(),
+    )?;
     let host = settings.host.clone().unwrap_or_else(host_name);
     let (pipeline, windows) = Pipeline::start(capture(settings, &host), &counters)?;
     tracing::info!(
@@ -64,6 +69,7 @@ fn capture(settings: &Settings, host: &str) -> CaptureSettings {
         targets: Targets::everybody(),
         host: host.to_owned(),
         debug_messages: tracing::enabled!(tracing::Level::DEBUG),
+        table_bytes: DEFAULT_TABLE_BYTES,
     }
 }
 

@@ -3,7 +3,7 @@
 use inferno::flamegraph::{Options, from_lines};
 
 use super::folded;
-use crate::aggregate::ProfileWindow;
+use crate::aggregate::{ProfileWindow, ServiceProfile};
 
 /// What stands above the drawing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ fn options(window: &ProfileWindow, heading: &Heading, samples: u64) -> Options<'
 }
 
 fn subtitle(window: &ProfileWindow, heading: &Heading, samples: u64) -> String {
-    let lost: u64 = window.trust.lost.iter().map(|counted| counted.count).sum();
+    let lost = window.trust.lost_samples();
     let mut parts = vec![format!("{:.1} s", seconds(window.duration_ns))];
     if window.period_ns > 0 {
         parts.push(format!("{:.0} Hz", 1.0 / seconds(window.period_ns)));
@@ -69,7 +69,7 @@ fn subtitle(window: &ProfileWindow, heading: &Heading, samples: u64) -> String {
 }
 
 fn samples(window: &ProfileWindow) -> u64 {
-    window.services.iter().flat_map(|service| &service.stacks).map(|stack| stack.count).sum()
+    window.services.iter().map(ServiceProfile::samples).sum()
 }
 
 fn seconds(nanoseconds: u64) -> f64 {
@@ -80,12 +80,14 @@ fn seconds(nanoseconds: u64) -> f64 {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use sonde_ebpf::DropReason;
+
     use super::*;
-    use crate::aggregate::{StackCount, Trust, TrustCount};
+    use crate::aggregate::{StackCount, Trust};
     use crate::encode::pprof::testing::{TIMING, known, service_of, stack};
 
     fn window(stacks: Vec<StackCount>) -> ProfileWindow {
-        let lost = vec![TrustCount { reason: "ring_full", service: "".into(), count: 2 }];
+        let lost = vec![(DropReason::SampleRingFull, 2), (DropReason::ProcessRingFull, 9)];
         ProfileWindow {
             start_unix_ns: TIMING.start_unix_ns,
             duration_ns: TIMING.duration_ns,

@@ -4,7 +4,16 @@ use std::{fs, io};
 
 /// Numbers of the CPUs that run now.
 pub(super) fn online() -> io::Result<Vec<u32>> {
-    let path = "/sys/devices/system/cpu/online";
+    read("/sys/devices/system/cpu/online")
+}
+
+/// One more than the highest number that a CPU of this machine can have.
+pub(super) fn possible() -> io::Result<u32> {
+    let numbers = read("/sys/devices/system/cpu/possible")?;
+    Ok(numbers.into_iter().max().map_or(1, |highest| highest.saturating_add(1)))
+}
+
+fn read(path: &str) -> io::Result<Vec<u32>> {
     let text = fs::read_to_string(path)?;
     parse(text.trim()).ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidData, format!("{path} holds {text:?}, not a CPU list"))

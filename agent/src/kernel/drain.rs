@@ -10,7 +10,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{SyncSender, TrySendError},
+        mpsc::{Receiver, Sender, SyncSender, TrySendError, channel},
     },
     thread::JoinHandle,
     time::Duration,
@@ -18,7 +18,10 @@ use std::{
 
 use aya::maps::{MapData, RingBuf};
 
-use super::{KernelError, Programs, boot_ns, process_events::ProcessEvents};
+use super::{
+    KernelError, Programs, boot_ns,
+    process_events::{ProcessEvents, RingChange},
+};
 use crate::record::{ProcessEvent, ProcessEventKind, Sample, decode_process_event};
 
 /// How long records wait in the rings at most.
@@ -32,8 +35,10 @@ pub struct Batch {
     /// Process events, oldest first. All that happened before the last sample are among these or
     /// came with an earlier batch.
     pub process_events: Vec<ProcessEvent>,
-    /// Records that did not decode.
-    pub invalid: u64,
+    /// Samples that did not decode.
+    pub invalid_samples: u64,
+    /// Records of processes that did not decode.
+    pub invalid_events: u64,
     /// When the round was over, on `CLOCK_BOOTTIME`.
     pub drained_boot_ns: u64,
 }
@@ -59,6 +64,7 @@ impl DrainHealth {
 pub struct Drain {
     thread: JoinHandle<()>,
     stop: UnixStream,
+    rings: Sender<RingChange>,
 }
 
 impl Drain {
@@ -74,9 +80,11 @@ impl Drain {
         let failed = |error| KernelError::PerfEvent { what: "a thread to read its rings", error };
         let (stop, stopped) = UnixStream::pair().map_err(failed)?;
         stopped.set_nonblocking(true).map_err(failed)?;
+        let (changes, changed) = channel();
         let rings = Rings {
             samples: programs.take_samples()?,
             process_events: programs.open_process_events()?,
+            changed,
             kept: Vec::new(),
             log: programs.take_log(),
         };
@@ -84,7 +92,13 @@ impl Drain {
             .name("drain".into())
             .spawn(move || run(rings, &stopped, &batches, &health))
             .map_err(failed)?;
-        Ok(Self { thread, stop })
+        Ok(Self { thread, stop, rings: changes })
+    }
+
+    /// Where the thread is told of CPUs that come and go.
+    #[must_use]
+    pub fn rings(&self) -> Sender<RingChange> {
+        self.rings.clone()
     }
 
     /// Reads what is there, sends it, and ends the thread.
@@ -102,6 +116,7 @@ impl Drain {
 struct Rings {
     samples: RingBuf<MapData>,
     process_events: ProcessEvents,
+    changed: Receiver<RingChange>,
     /// Process events of a batch that found no room: without them later samples have no names.
     kept: Vec<ProcessEvent>,
     log: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
@@ -144,14 +159,18 @@ impl Rings {
         while let Some(record) = self.samples.next() {
             match Sample::decode(&record) {
                 Ok(sample) => batch.samples.push(sample),
-                Err(_) => batch.invalid += 1,
+                Err(_) => batch.invalid_samples += 1,
             }
         }
-        self.process_events.drain(|record| match decode_process_event(record) {
+        let mut take = |record: &[u8]| match decode_process_event(record) {
             Ok(Some(event)) => batch.process_events.push(event),
             Ok(None) => {}
-            Err(_) => batch.invalid += 1,
-        });
+            Err(_) => batch.invalid_events += 1,
+        };
+        self.process_events.drain(&mut take);
+        while let Ok(change) = self.changed.try_recv() {
+            self.process_events.change(change, &mut take);
+        }
         if let Some(log) = &mut self.log {
             log.flush();
         }

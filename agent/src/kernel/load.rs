@@ -5,11 +5,15 @@ use std::{borrow::Borrow, io, os::fd::AsFd as _};
 use aya::{
     Ebpf, EbpfError, EbpfLoader, include_bytes_aligned,
     maps::{Map, MapData, PerCpuArray, RingBuf},
-    programs::{PerfEvent, ProgramError},
+    programs::{PerfEvent, ProgramError, RawTracePoint},
 };
-use sonde_ebpf::{DropReason, settings::WAKE_BYTES};
+use sonde_ebpf::{DropReason, limits::ARENA_ELEMENT_BYTES, settings::WAKE_BYTES};
 
-use super::{Sampler, cpus, process_events::ProcessEvents};
+use super::{
+    Sampler, cpus,
+    process_events::ProcessEvents,
+    unwind_memory::{self, SharedEpoch, UnwindMemory},
+};
 
 /// Bytes of sample ring per CPU. At 97 samples a second of at most 2 KiB each, that is two seconds'
 /// worth in the worst case, for a drain thread that comes ten times a second.
@@ -81,10 +85,20 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// How to load.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct LoadSettings {
     /// Let the programs write debug messages, which end up in the agent's log.
     pub debug_messages: bool,
+    /// Bytes of memory for unwind tables. Taken whole when the programs are loaded.
+    pub table_bytes: usize,
+}
+
+/// Bytes for unwind tables if nobody says otherwise: the 64 KiB pieces of text that really run, with
+/// some 4 KiB of table each, of a host with 256 MiB of busy code.
+pub const DEFAULT_TABLE_BYTES: usize = 16 << 20;
+
+fn arena_elements(bytes: usize) -> u32 {
+    u32::try_from(bytes / ARENA_ELEMENT_BYTES).unwrap_or(1 << 16).clamp(1, 1 << 16)
 }
 
 /// A program in the kernel.
@@ -120,10 +134,14 @@ impl Programs {
         let ring_bytes = u32::try_from(ring_bytes).unwrap_or(1 << 31);
         let wake_bytes = u64::from(ring_bytes / 4);
         let log_level: u8 = if settings.debug_messages { aya_log::Level::Debug as u8 } else { 0 };
+        let possible = cpus::possible()
+            .map_err(|error| KernelError::PerfEvent { what: "a look at the CPUs", error })?;
         let ebpf = EbpfLoader::new()
             .override_global(WAKE_BYTES, &wake_bytes, true)
             .override_global(aya_log::LEVEL, &log_level, false)
             .map_max_entries("SAMPLES", ring_bytes)
+            .map_max_entries("SCRATCH", possible)
+            .map_max_entries("ARENA", arena_elements(settings.table_bytes))
             .load(OBJECT)
             .map_err(KernelError::Load)?;
         Ok(Self { ebpf, cpus })
@@ -142,6 +160,29 @@ impl Programs {
         let fd = program.fd().map_err(refused)?;
         Sampler::start(fd.as_fd(), &self.cpus, frequency)
             .map_err(|error| KernelError::PerfEvent { what: "the sampling clock", error })
+    }
+
+    /// Watches processes become other programs, so that none is unwound by what it was.
+    ///
+    /// # Errors
+    /// If the kernel refuses the program.
+    pub fn start_exec_watch(&mut self) -> Result<(), KernelError> {
+        const NAME: &str = "process_exec";
+        let program = self.ebpf.program_mut(NAME).ok_or(KernelError::Missing(NAME))?;
+        let refused = |error| KernelError::Program { name: NAME, error };
+        let program: &mut RawTracePoint = program.try_into().map_err(refused)?;
+        program.load().map_err(refused)?;
+        program.attach("sched_process_exec").map(drop).map_err(refused)
+    }
+
+    /// The memory that unwinding shares with the programs. Can be taken once.
+    ///
+    /// # Errors
+    /// If it can't be mapped.
+    pub fn take_unwind_memory(&mut self) -> Result<(UnwindMemory, SharedEpoch), KernelError> {
+        let ebpf = &mut self.ebpf;
+        unwind_memory::map(|name| ebpf.take_map(name).ok_or_else(|| io::Error::other(name)))
+            .map_err(|error| KernelError::PerfEvent { what: "memory for unwind tables", error })
     }
 
     /// The ring that samples arrive in. Can be taken once.

@@ -4,16 +4,23 @@
 mod clock;
 mod cpus;
 mod drain;
+mod hotplug;
 mod load;
 mod memory;
 mod perf_event;
 mod probe;
 mod process_events;
 mod sampler;
+mod tables;
+mod unwind_memory;
 
 pub use clock::{boot_ns, unix_ns};
 pub use drain::{Batch, Drain, DrainHealth};
-pub use load::{AcceptedProgram, KernelError, LoadSettings, Programs};
+pub use hotplug::Hotplug;
+pub use load::{AcceptedProgram, DEFAULT_TABLE_BYTES, KernelError, LoadSettings, Programs};
 pub use memory::{give_back_freed_memory, use_one_heap};
 pub use probe::{Feature, Need, probe};
+pub use process_events::{ProcessRing, RingChange};
 pub use sampler::Sampler;
+pub use tables::{Processes, SharedBytes, SharedRecords, SharedTables};
+pub use unwind_memory::{SharedArena, SharedArray, SharedEpoch, SharedProcesses, UnwindMemory};

@@ -9,7 +9,8 @@ use aya::{
 };
 
 use super::{
-    AcceptedProgram, LoadSettings, Programs, cpus, process_events::ProcessEvents, sampler,
+    AcceptedProgram, DEFAULT_TABLE_BYTES, LoadSettings, Programs, cpus,
+    process_events::ProcessEvents, sampler,
 };
 
 /// One thing the agent would like to use.
@@ -109,9 +110,12 @@ fn processes() -> Result<String, String> {
 
 /// Loads and attaches what `record` and `run` would, for a moment.
 fn own_programs() -> Result<String, String> {
-    let mut programs =
-        Programs::load(LoadSettings::default()).map_err(|error| error.to_string())?;
-    let _attached = programs.start_sampler(97).map_err(|error| error.to_string())?;
+    let settings = LoadSettings { debug_messages: false, table_bytes: DEFAULT_TABLE_BYTES };
+    let attached = Programs::load(settings).and_then(|mut programs| {
+        programs.start_exec_watch()?;
+        programs.start_sampler(97).map(|sampler| (programs, sampler))
+    });
+    let (programs, _sampler) = attached.map_err(|error| error.to_string())?;
     let told: Vec<String> = programs.accepted().iter().map(told).collect();
     Ok(told.join("; "))
 }

@@ -3,7 +3,7 @@
 //! lives 10 ms is known when its samples are named; a tracepoint would tell of the exec only, and
 //! `/proc` would be gone.
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use aya_obj::generated::{
     perf_event_attr,
@@ -18,24 +18,49 @@ use super::perf_event::{PerfEvent, PerfRing};
 /// per CPU between two rounds of the drain thread.
 const RING_PAGES: usize = 64;
 
-/// The open rings, one per CPU.
-pub(super) struct ProcessEvents(Vec<PerfRing>);
+/// The open rings by CPU.
+pub(super) struct ProcessEvents(BTreeMap<u32, PerfRing>);
+
+/// What happened to a CPU and its ring.
+pub enum RingChange {
+    /// It came online, and this is its ring.
+    Online(u32, ProcessRing),
+    /// It went offline.
+    Offline(u32),
+}
+
+/// The ring of one CPU.
+pub struct ProcessRing(PerfRing);
+
+/// Opens the ring of a CPU and starts it.
+pub(super) fn open_ring(cpu: u32) -> io::Result<ProcessRing> {
+    let ring = PerfRing::map(PerfEvent::open(attributes(), cpu)?, RING_PAGES)?;
+    ring.event().enable()?;
+    Ok(ProcessRing(ring))
+}
 
 impl ProcessEvents {
     /// Opens the rings on `cpus` and starts them.
     pub(super) fn open(cpus: &[u32]) -> io::Result<Self> {
-        let rings = cpus.iter().map(|cpu| {
-            let ring = PerfRing::map(PerfEvent::open(attributes(), *cpu)?, RING_PAGES)?;
-            ring.event().enable()?;
-            Ok(ring)
-        });
-        rings.collect::<io::Result<Vec<_>>>().map(Self)
+        let rings = cpus.iter().map(|cpu| Ok((*cpu, open_ring(*cpu)?.0)));
+        rings.collect::<io::Result<_>>().map(Self)
     }
 
     /// Gives every record that is there to `each`, CPU by CPU.
     pub(super) fn drain(&mut self, mut each: impl FnMut(&[u8])) {
-        for ring in &mut self.0 {
+        for ring in self.0.values_mut() {
             ring.drain(&mut each);
+        }
+    }
+
+    /// Follows a CPU. The last records of one that goes are read first.
+    pub(super) fn change(&mut self, change: RingChange, each: impl FnMut(&[u8])) {
+        let gone = match change {
+            RingChange::Online(cpu, ProcessRing(ring)) => self.0.insert(cpu, ring),
+            RingChange::Offline(cpu) => self.0.remove(&cpu),
+        };
+        if let Some(mut ring) = gone {
+            ring.drain(each);
         }
     }
 }

@@ -17,11 +17,12 @@ use super::{
     CaptureSettings, Counters, Targets,
     naming::{Job, RawCosts},
     perf_maps,
+    unwinding::Unwinding,
 };
 use crate::{
     aggregate::StackCounter,
     kernel::{Batch, DrainHealth, Programs, boot_ns},
-    process::{Attribution, Cgroups, CodeAddress, FileIndex, ProcessTable},
+    process::{Attribution, Cgroups, CodeAddress, FileIndex, ProcessTable, TableCounts},
     record::{ProcessEvent, ProcessEventKind, Sample},
     telemetry::ProgramLabels,
 };
@@ -35,6 +36,7 @@ pub(super) struct Capture {
     drain: DrainHealth,
     counters: Counters,
     table: ProcessTable,
+    unwinding: Unwinding,
     targets: Targets,
     counter: StackCounter,
     window_ns: Option<u64>,
@@ -45,6 +47,7 @@ pub(super) struct Capture {
     /// Programs (by serial) whose perf map was looked for.
     perf_maps: FxHashSet<u64>,
     seen: KernelCounts,
+    seen_in_table: TableCounts,
     frames: Vec<CodeAddress>,
 }
 
@@ -69,6 +72,7 @@ impl Capture {
     pub(super) fn new(
         settings: CaptureSettings,
         programs: Programs,
+        unwinding: Unwinding,
         drain: DrainHealth,
         counters: Counters,
         jobs: SyncSender<Job>,
@@ -81,6 +85,7 @@ impl Capture {
             drain,
             counters,
             table: ProcessTable::new(PathBuf::from("/proc"), Cgroups::of_host()),
+            unwinding,
             targets: settings.targets,
             counter: StackCounter::new(boot_ns()),
             window_ns,
@@ -89,6 +94,7 @@ impl Capture {
             files: FxHashMap::default(),
             perf_maps: FxHashSet::default(),
             seen: KernelCounts::default(),
+            seen_in_table: TableCounts::default(),
             frames: Vec::new(),
         }
     }
@@ -97,27 +103,29 @@ impl Capture {
     pub(super) fn run(mut self, batches: &Receiver<Batch>) {
         for batch in batches {
             self.counters.health.drained();
-            self.batch(&batch);
+            self.batch(batch);
         }
         self.close_window(boot_ns());
     }
 
     /// Everything in its order: what happened to a process before its sample is known with it.
-    fn batch(&mut self, batch: &Batch) {
+    fn batch(&mut self, batch: Batch) {
         self.counters.metrics.samples_received.inc_by(batch.samples.len() as u64);
-        self.counters.lost(DropReason::RecordInvalid, batch.invalid);
+        self.counters.lost(DropReason::RecordInvalid, batch.invalid_samples);
+        self.counters.lost(DropReason::ProcessRecordInvalid, batch.invalid_events);
         let mut events = batch.process_events.iter().peekable();
-        for sample in &batch.samples {
+        for mut sample in batch.samples {
             while let Some(event) = events.next_if(|event| event.boot_ns <= sample.boot_ns) {
                 self.process_event(event);
             }
             self.close_windows_before(sample.boot_ns);
-            self.sample(sample);
+            self.sample(&mut sample);
         }
         for event in events {
             self.process_event(event);
         }
         self.close_windows_before(batch.drained_boot_ns);
+        self.unwinding.end_batch(&self.table, batch.drained_boot_ns);
         self.reopen_files();
     }
 
@@ -127,13 +135,15 @@ impl Capture {
         }
         self.targets.follow(event);
         self.table.apply(event);
+        self.unwinding.event(event);
     }
 
-    fn sample(&mut self, sample: &Sample) {
+    fn sample(&mut self, sample: &mut Sample) {
         if !self.targets.include(sample.pid) {
             return;
         }
         let attribution = self.table.attribute(sample);
+        self.unwinding.complete(&self.table, sample);
         let mut frames = std::mem::take(&mut self.frames);
         frames.clear();
         self.table.locate(sample, &mut frames);
@@ -169,7 +179,8 @@ impl Capture {
             Some(Handover::Failed { attempts }) => *attempts,
             None => 0,
         };
-        let path = Arc::clone(&self.table.files().get(file).path);
+        let Some(known) = self.table.files().get(file) else { return };
+        let path = Arc::clone(&known.path);
         let state = match self.table.open(pid, file, address) {
             Ok(opened) => {
                 self.send(Job::File { index: file, path, file: opened });
@@ -220,14 +231,33 @@ impl Capture {
                 || born.is_some_and(|born| born < window.start_boot_ns);
         }
         self.counters.lost(DropReason::WindowFull, window.overflowed);
+        let counts = self.table.counts();
+        let before = std::mem::replace(&mut self.seen_in_table, counts);
+        let new_regions = counts.regions_refused - before.regions_refused;
+        self.counters.lost(DropReason::RegionTableFull, new_regions);
+        self.counters.lost(DropReason::FileTableFull, counts.files_refused - before.files_refused);
         let costs = self.count_kernel_side();
         self.counters.metrics.windows_closed.inc();
+        self.unwinding.end_window(&self.counters.metrics.unwind);
         self.table.expire(end_boot_ns);
         // A map that was not there may be by the next window.
         self.perf_maps.clear();
         let known = i64::try_from(self.table.len()).unwrap_or(i64::MAX);
         self.counters.metrics.processes.set(known);
         self.send(Job::Window { window, costs });
+        self.forget_files();
+    }
+
+    /// After the window was sent: it may still name addresses in them.
+    fn forget_files(&mut self) {
+        let forgotten = self.table.forget_files();
+        if !forgotten.is_empty() {
+            for file in &forgotten {
+                self.files.remove(file);
+                self.unwinding.forget_file(*file);
+            }
+            self.send(Job::Forget(forgotten));
+        }
     }
 
     fn count_kernel_side(&mut self) -> RawCosts {

@@ -15,6 +15,7 @@ mod kernel_names;
 mod naming;
 mod perf_maps;
 mod targets;
+mod unwinding;
 
 use std::{
     sync::mpsc::{Receiver, sync_channel},
@@ -27,10 +28,11 @@ pub use targets::Targets;
 
 use crate::{
     aggregate::ProfileWindow,
-    kernel::{Drain, DrainHealth, KernelError, LoadSettings, Programs, Sampler},
+    kernel::{Drain, DrainHealth, Hotplug, KernelError, LoadSettings, Programs},
 };
 use capture::Capture;
 use naming::Naming;
+use unwinding::Unwinding;
 
 /// What to capture, and how.
 pub struct CaptureSettings {
@@ -44,6 +46,8 @@ pub struct CaptureSettings {
     pub host: String,
     /// Let the BPF programs write to the log.
     pub debug_messages: bool,
+    /// Bytes of memory for unwind tables, which the kernel side and the agent share.
+    pub table_bytes: usize,
 }
 
 /// Batches that may wait for the capture thread. At ten a second this is six seconds' worth.
@@ -55,7 +59,7 @@ const WAITING_WINDOWS: usize = 4;
 
 /// A running capture. Dropping it without [`Pipeline::finish`] loses what was not yet in a window.
 pub struct Pipeline {
-    sampler: Sampler,
+    sampler: Hotplug,
     drain: Drain,
     threads: Vec<JoinHandle<()>>,
 }
@@ -70,8 +74,13 @@ impl Pipeline {
         settings: CaptureSettings,
         counters: &Counters,
     ) -> Result<(Self, Receiver<ProfileWindow>), KernelError> {
-        let load = LoadSettings { debug_messages: settings.debug_messages };
+        let load = LoadSettings {
+            debug_messages: settings.debug_messages,
+            table_bytes: settings.table_bytes,
+        };
         let mut programs = Programs::load(load)?;
+        let unwinding = Unwinding::new(&mut programs)?;
+        programs.start_exec_watch()?;
         let (batches, batches_in) = sync_channel(WAITING_BATCHES);
         let (jobs, jobs_in) = sync_channel(WAITING_JOBS);
         let (windows, windows_in) = sync_channel(WAITING_WINDOWS);
@@ -81,8 +90,9 @@ impl Pipeline {
         let frequency = settings.frequency;
         let naming = Naming::new(&settings, counters.clone(), windows);
         let reopen = naming.reopen();
-        let sampler = programs.start_sampler(frequency)?;
-        let capture = Capture::new(settings, programs, health, counters.clone(), jobs, reopen);
+        let sampler = Hotplug::start(programs.start_sampler(frequency)?, drain.rings())?;
+        let capture =
+            Capture::new(settings, programs, unwinding, health, counters.clone(), jobs, reopen);
         let threads = vec![
             thread("capture", move || capture.run(&batches_in))?,
             thread("naming", move || naming.run(&jobs_in))?,

@@ -16,7 +16,7 @@ use super::{CaptureSettings, Counters, capture::Reopen, kernel_names::KernelName
 use crate::{
     aggregate::{
         Binary, Location, ProfileWindow, RawProcess, RawWindow, ServiceProfile, StackCount, Trust,
-        TrustCount, TrustTally,
+        TrustTally,
     },
     kernel::{give_back_freed_memory, unix_ns},
     process::{CodeAddress, FileIndex, Identity},
@@ -35,6 +35,8 @@ pub(super) enum Job {
     FileGone { index: FileIndex, path: Arc<str> },
     /// The perf map of a program.
     PerfMap { serial: u64, file: File },
+    /// Files that no process maps any more: windows to come have no address in them.
+    Forget(Vec<FileIndex>),
     /// Addresses of a window to come, to be named while there is time.
     Warm(Box<[CodeAddress]>),
     /// A closed window.
@@ -130,6 +132,11 @@ impl Naming {
                 Job::FileGone { index, path } => self.file_gone(index, path),
                 Job::PerfMap { serial, file } => {
                     self.perf_maps.entry(serial).or_insert_with(|| (file, PerfMap::default()));
+                }
+                Job::Forget(files) => {
+                    for file in files {
+                        self.files.remove(&file);
+                    }
                 }
                 Job::Warm(frames) => self.warm(&frames),
                 Job::Window { window, costs } => {
@@ -246,12 +253,7 @@ impl Naming {
 
     fn trust(&mut self, tally: TrustTally, costs: RawCosts) -> Trust {
         let mut trust = tally.finish();
-        let lost = self.counters.take_lost().into_iter().map(|(reason, count)| TrustCount {
-            reason: reason.label(),
-            service: Arc::default(),
-            count,
-        });
-        trust.lost = lost.collect();
+        trust.lost = self.counters.metrics.losses.take_untold();
         let cpu_ns = own_cpu_ns();
         trust.agent_cpu_ns = cpu_ns.saturating_sub(self.cpu_ns);
         trust.bpf_cpu_ns = costs.bpf_cpu_ns;

@@ -52,6 +52,7 @@ pub(super) fn read(proc_root: &Path, pid: u32) -> io::Result<CgroupPath> {
 #[derive(Debug)]
 pub struct Cgroups {
     root: PathBuf,
+    is_unified: bool,
     by_id: FxHashMap<u64, Option<CgroupPath>>,
 }
 
@@ -67,13 +68,18 @@ impl Cgroups {
     pub fn of_host() -> Self {
         let root = PathBuf::from("/sys/fs/cgroup");
         let is_unified = root.join("cgroup.controllers").exists();
-        Self::new(if is_unified { root } else { root.join("unified") })
+        Self { is_unified, ..Self::new(if is_unified { root } else { root.join("unified") }) }
+    }
+
+    /// Whether samples name the cgroup of their process, as they do where the hierarchy is unified.
+    pub(super) fn are_named_by_samples(&self) -> bool {
+        self.is_unified
     }
 
     /// Cgroups below `root`, the mount point of the unified hierarchy.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { root, by_id: FxHashMap::default() }
+        Self { root, is_unified: true, by_id: FxHashMap::default() }
     }
 
     /// The cgroup that `id` names: on 64-bit machines the id is the directory's inode number.

@@ -1,9 +1,17 @@
 //! The files that processes map, each known once however many processes map it, and how to get hold
 //! of them before they are gone.
 
-use std::{fs::File, io, os::unix::fs::MetadataExt as _, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    hash::{BuildHasher as _, BuildHasherDefault},
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+    sync::Arc,
+};
 
-use rustc_hash::FxHashMap;
+use hashbrown::HashTable;
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use crate::record::Inode;
 
@@ -17,6 +25,8 @@ pub(super) enum Kind {
     File(FileIndex),
     Vdso,
     Anonymous,
+    /// A file for which there was no room.
+    Refused,
 }
 
 /// A file as processes know it.
@@ -28,16 +38,22 @@ pub struct MappedFile {
     pub inode: Inode,
 }
 
-/// All files that were mapped executable since the start.
+/// The files that processes map executable.
 #[derive(Debug, Default)]
 pub struct FileTable {
-    files: Vec<MappedFile>,
-    by_identity: FxHashMap<(Inode, Arc<str>), FileIndex>,
+    files: FxHashMap<FileIndex, MappedFile>,
+    by_identity: HashTable<FileIndex>,
+    next: u32,
+    /// Files that were left when it was last looked for some to forget.
+    kept: usize,
+    refused: u64,
 }
 
-/// Of hosts that were looked at, none had more than some thousands; past this, files of new
-/// processes count as memory without a file.
-const MAX_FILES: usize = 1 << 20;
+/// Of hosts that were looked at, none had more than some thousands. At some 200 bytes each, this is
+/// 26 MB.
+const MAX_FILES: usize = 1 << 17;
+/// So many files are not worth a look for some to forget.
+const FEW_FILES: usize = 1 << 10;
 
 impl FileTable {
     /// The file's place; a region that no file is behind says what it is instead.
@@ -56,24 +72,74 @@ impl FileTable {
             _ => {}
         }
         let path = path.strip_suffix(" (deleted)").unwrap_or(path);
-        if let Some(index) = self.by_identity.get(&(inode, Arc::from(path))) {
+        let (files, hash) = (&self.files, hash(inode, path));
+        let same = |index: &FileIndex| {
+            files.get(index).is_some_and(|file| file.inode == inode && *file.path == *path)
+        };
+        if let Some(index) = self.by_identity.find(hash, same) {
             return Kind::File(*index);
         }
-        let Ok(place) = u32::try_from(self.files.len()) else { return Kind::Anonymous };
-        if self.files.len() >= MAX_FILES {
-            return Kind::Anonymous;
+        if files.len() >= MAX_FILES || self.next == u32::MAX {
+            self.refused += 1;
+            return Kind::Refused;
         }
-        let path: Arc<str> = path.into();
-        self.files.push(MappedFile { path: Arc::clone(&path), inode });
-        self.by_identity.insert((inode, path), FileIndex(place));
-        Kind::File(FileIndex(place))
+        let index = FileIndex(self.next);
+        self.next += 1;
+        self.files.insert(index, MappedFile { path: path.into(), inode });
+        let files = &self.files;
+        self.by_identity.insert_unique(hash, index, |index| hash_of(files, *index));
+        Kind::File(index)
     }
 
-    /// The file at a place that this table gave out.
+    /// The file at a place that this table gave out, if it was not forgotten.
     #[must_use]
-    pub fn get(&self, index: FileIndex) -> &MappedFile {
-        &self.files[index.0 as usize]
+    pub fn get(&self, index: FileIndex) -> Option<&MappedFile> {
+        self.files.get(&index)
     }
+
+    /// Files that are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Regions of files for which there was no room, since the start.
+    pub(super) const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Whether it is time to look for files to forget: each look then costs less than the files that
+    /// came since the last one.
+    pub(super) fn may_hold_forgettable(&self) -> bool {
+        self.len() >= (2 * self.kept).clamp(FEW_FILES, MAX_FILES)
+    }
+
+    /// Forgets all files but those in `used`, and says which.
+    pub(super) fn retain(&mut self, used: &FxHashSet<FileIndex>) -> Vec<FileIndex> {
+        let all = self.files.keys().copied();
+        let forgotten: Vec<FileIndex> = all.filter(|index| !used.contains(index)).collect();
+        self.by_identity.retain(|index| used.contains(index));
+        self.files.retain(|index, _| used.contains(index));
+        let files = &self.files;
+        self.by_identity.shrink_to_fit(|index| hash_of(files, *index));
+        self.files.shrink_to_fit();
+        self.kept = self.files.len();
+        forgotten
+    }
+}
+
+fn hash(inode: Inode, path: &str) -> u64 {
+    BuildHasherDefault::<FxHasher>::default().hash_one((inode, path))
+}
+
+fn hash_of(files: &FxHashMap<FileIndex, MappedFile>, index: FileIndex) -> u64 {
+    files.get(&index).map_or(0, |file| hash(file.inode, &file.path))
 }
 
 /// Where a process's file may be found.
@@ -142,6 +208,20 @@ mod tests {
         let first = files.intern("/bin/a", inode(1));
         assert_eq!(files.intern("/bin/a (deleted)", inode(1)), first);
         assert_ne!(files.intern("/bin/a", inode(2)), first, "replaced by another file");
+    }
+
+    #[test]
+    fn a_file_past_the_bound_is_refused_and_counted_until_others_are_forgotten() {
+        let mut files = FileTable::default();
+        for number in 0..MAX_FILES as u64 {
+            assert!(matches!(files.intern("/bin/a", inode(number)), Kind::File(_)));
+        }
+        assert_eq!(files.intern("/bin/b", inode(1)), Kind::Refused);
+        assert_eq!(files.refused(), 1);
+        assert_eq!(files.retain(&FxHashSet::from_iter([FileIndex(7)])).len(), MAX_FILES - 1);
+        assert_eq!(files.intern("/bin/a", inode(7)), Kind::File(FileIndex(7)));
+        let new = Kind::File(FileIndex(u32::try_from(MAX_FILES).expect("small")));
+        assert_eq!(files.intern("/bin/b", inode(1)), new, "no index is given out twice");
     }
 
     #[test]

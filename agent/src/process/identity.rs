@@ -1,6 +1,6 @@
 //! What a process is called in what leaves this host: service and container.
 
-use std::{fs::File, io::Read as _, path::Path, sync::Arc};
+use std::sync::Arc;
 
 use super::cgroup::CgroupPath;
 
@@ -16,8 +16,8 @@ pub struct Identity {
 /// What is known when a process is to be named; each may be missing.
 #[derive(Debug, Default)]
 pub(super) struct Evidence<'a> {
-    /// Its environment as `/proc/PID/environ` gives it.
-    pub(super) environment: Option<&'a [u8]>,
+    /// The service that its environment names.
+    pub(super) configured: Option<&'a str>,
     /// Its cgroup.
     pub(super) cgroup: Option<&'a CgroupPath>,
     /// Path of its program.
@@ -35,10 +35,10 @@ impl Identity {
         Self { service: "kernel".into(), container_id: None }
     }
 
-    /// The service is named by the first that says anything of: `OTEL_SERVICE_NAME`, `service.name`
-    /// in `OTEL_RESOURCE_ATTRIBUTES`, the systemd unit, the executable, the thread.
+    /// The service is named by the first that says anything of: the environment, the systemd unit,
+    /// the executable, the thread.
     pub(super) fn from_evidence(evidence: &Evidence<'_>) -> Self {
-        let configured = evidence.environment.and_then(service_in_environment);
+        let configured = evidence.configured.map(str::to_owned);
         let unit = || evidence.cgroup.and_then(CgroupPath::unit).and_then(clean);
         let executable = || evidence.executable.and_then(base_name).and_then(clean);
         let comm = || clean(evidence.comm);
@@ -50,18 +50,8 @@ impl Identity {
     }
 }
 
-/// Reads at most so much of a process's environment: variables behind it are not looked at.
-const MAX_ENVIRONMENT: u64 = 256 << 10;
-
-/// The environment a process was started with.
-pub(super) fn read_environment(proc_root: &Path, pid: u32) -> Option<Vec<u8>> {
-    let file = File::open(proc_root.join(pid.to_string()).join("environ")).ok()?;
-    let mut bytes = Vec::new();
-    file.take(MAX_ENVIRONMENT).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
-}
-
-fn service_in_environment(environment: &[u8]) -> Option<String> {
+/// The name that an environment, as `/proc/PID/environ` gives it, configures for its service.
+pub(super) fn service_in_environment(environment: &[u8]) -> Option<String> {
     let variable = |name: &str| {
         let value = environment
             .split(|byte| *byte == 0)
@@ -100,15 +90,13 @@ mod tests {
     fn the_service_is_named_by_the_first_that_says_anything() {
         let cgroup = CgroupPath("/system.slice/shop.service".into());
         let mut evidence = Evidence {
-            environment: Some(b"A=1\0OTEL_SERVICE_NAME=checkout\0B=2\0"),
+            configured: Some("checkout"),
             cgroup: Some(&cgroup),
             executable: Some("/usr/bin/node"),
             comm: "MainThread",
         };
         assert_eq!(service(&evidence), "checkout");
-        evidence.environment = Some(b"OTEL_RESOURCE_ATTRIBUTES=a=b, service.name=cart\0");
-        assert_eq!(service(&evidence), "cart");
-        evidence.environment = Some(b"OTEL_SERVICE_NAME=\0XOTEL_SERVICE_NAME=no\0");
+        evidence.configured = None;
         assert_eq!(service(&evidence), "shop");
         evidence.cgroup = None;
         assert_eq!(service(&evidence), "node");
@@ -117,10 +105,19 @@ mod tests {
     }
 
     #[test]
+    fn an_environment_names_its_service_by_either_variable_and_the_name_goes_first() {
+        let of = |environment: &str| service_in_environment(environment.as_bytes());
+        let both = "OTEL_RESOURCE_ATTRIBUTES=service.name=no\0OTEL_SERVICE_NAME=checkout\0B=2\0";
+        assert_eq!(of(both).as_deref(), Some("checkout"));
+        let attributes = "OTEL_RESOURCE_ATTRIBUTES=a=b, service.name=cart\0";
+        assert_eq!(of(attributes).as_deref(), Some("cart"));
+        assert_eq!(of("OTEL_SERVICE_NAME=\0XOTEL_SERVICE_NAME=no\0"), None);
+    }
+
+    #[test]
     fn a_hostile_name_is_cut_and_loses_its_control_characters() {
-        let name = format!("OTEL_SERVICE_NAME=a\nb\x1b{}", "é".repeat(200));
-        let evidence = Evidence { environment: Some(name.as_bytes()), ..Evidence::default() };
-        let service = service(&evidence);
+        let environment = format!("OTEL_SERVICE_NAME=a\nb\x1b{}", "é".repeat(200));
+        let service = service_in_environment(environment.as_bytes()).expect("a name");
         assert!(service.starts_with("ab\u{e9}") && service.len() <= MAX_NAME, "{service}");
     }
 }

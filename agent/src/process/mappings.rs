@@ -32,6 +32,28 @@ struct Region {
     kind: Kind,
 }
 
+/// A file that code is mapped from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CodeFile {
+    /// One of the table of files.
+    File(FileIndex),
+    /// The kernel's vDSO image.
+    Vdso,
+}
+
+/// An executable region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeRegion {
+    /// First address.
+    pub start: u64,
+    /// Address behind the last.
+    pub end: u64,
+    /// Byte of the file that `start` is.
+    pub file_offset: u64,
+    /// What is mapped; `None` for memory without a file.
+    pub file: Option<CodeFile>,
+}
+
 /// The regions, sorted by address, without overlaps.
 #[derive(Clone, Debug, Default)]
 pub struct Mappings(Vec<Region>);
@@ -40,10 +62,14 @@ pub struct Mappings(Vec<Region>);
 const MAX_REGIONS: usize = 1 << 17;
 
 impl Mappings {
-    /// Adds a region; what it covers of older ones is gone, as in the process.
-    pub(super) fn insert(&mut self, region: &MappedRegion, files: &mut FileTable) {
-        if region.start >= region.end || self.0.len() >= MAX_REGIONS {
-            return;
+    /// Adds a region; what it covers of older ones is gone, as in the process. Says whether there
+    /// was room for it.
+    pub(super) fn insert(&mut self, region: &MappedRegion, files: &mut FileTable) -> bool {
+        if region.start >= region.end {
+            return true;
+        }
+        if self.0.len() >= MAX_REGIONS {
+            return false;
         }
         let kind = files.intern(&region.path, region.inode);
         let MappedRegion { start, end, file_offset, .. } = *region;
@@ -59,6 +85,15 @@ impl Mappings {
             pieces.push(Region { start: end, file_offset: right.file_offset + cut, ..*right });
         }
         self.0.splice(first..behind, pieces);
+        true
+    }
+
+    /// The files behind the regions, as often as they are mapped.
+    pub(super) fn files(&self) -> impl Iterator<Item = FileIndex> {
+        self.0.iter().filter_map(|region| match region.kind {
+            Kind::File(file) => Some(file),
+            _ => None,
+        })
     }
 
     /// What `address` means; `None` if no region covers it.
@@ -70,6 +105,22 @@ impl Mappings {
             Kind::File(file) => CodeAddress::File(file, FileOffset(region.file_offset + into)),
             Kind::Vdso => CodeAddress::Vdso(FileOffset(into)),
             Kind::Anonymous => CodeAddress::Jit(address),
+            Kind::Refused => CodeAddress::Unmapped(address),
+        })
+    }
+
+    /// The regions, in order of address.
+    pub fn regions(&self) -> impl Iterator<Item = CodeRegion> {
+        self.0.iter().map(|region| CodeRegion {
+            start: region.start,
+            end: region.end,
+            file_offset: region.file_offset,
+            file: match region.kind {
+                Kind::File(file) => Some(CodeFile::File(file)),
+                Kind::Vdso => Some(CodeFile::Vdso),
+                // No file, or none that there was room to know of.
+                Kind::Anonymous | Kind::Refused => None,
+            },
         })
     }
 

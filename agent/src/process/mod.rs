@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod cgroup;
+mod environment;
 mod files;
 mod identity;
 mod mappings;
@@ -13,5 +14,5 @@ mod table;
 pub use cgroup::{CgroupPath, Cgroups};
 pub use files::{FileIndex, FileTable, MappedFile};
 pub use identity::Identity;
-pub use mappings::{CodeAddress, Mappings};
+pub use mappings::{CodeAddress, CodeFile, CodeRegion, Mappings};
 pub use table::{Attribution, ProcessTable, TableCounts};

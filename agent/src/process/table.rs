@@ -3,14 +3,12 @@
 
 use std::{fs, fs::File, io, path::PathBuf, sync::Arc};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use sonde_ebpf::StackEnd;
 
 use super::{
-    Cgroups, CodeAddress, FileIndex, FileTable, Identity, Mappings, cgroup,
-    files::Whereabouts,
-    identity::{Evidence, read_environment},
-    maps,
+    CgroupPath, Cgroups, CodeAddress, FileIndex, FileTable, Identity, Mappings, cgroup,
+    environment::Environment, files::Whereabouts, identity::Evidence, maps,
 };
 use crate::{
     record::{MappedRegion, ProcessEvent, ProcessEventKind, Sample},
@@ -33,6 +31,10 @@ pub struct TableCounts {
     pub gone: u64,
     /// Times that `/proc/PID/maps` was read.
     pub maps_read: u64,
+    /// Regions of processes that map more than is kept of one.
+    pub regions_refused: u64,
+    /// Regions of files for which there was no room.
+    pub files_refused: u64,
 }
 
 /// The table. Nothing here is learned but from events and from a look at `/proc`.
@@ -55,6 +57,9 @@ struct Process {
     memory: Memory,
     executable: Option<Arc<str>>,
     comm: Option<String>,
+    environment: Arc<Environment>,
+    /// As it was when it was last looked at; its parent's or predecessor's before.
+    cgroup: Option<CgroupPath>,
     identity: Option<Arc<Identity>>,
     /// Since when it has been idle or gone; it is forgotten some time after.
     last_seen_boot_ns: u64,
@@ -68,6 +73,8 @@ struct Process {
 enum Memory {
     /// All of them, as of `since`; later events change it, earlier ones are in it already.
     Known { mappings: Arc<Mappings>, since_boot_ns: u64 },
+    /// It was there before the events, and nobody has looked at it yet.
+    Unseen,
     /// It is a copy of a process that nobody has looked at yet.
     CopyOf(u32),
     /// It was gone when it was looked at.
@@ -120,7 +127,7 @@ impl ProcessTable {
     /// What went wrong, since the start.
     #[must_use]
     pub const fn counts(&self) -> TableCounts {
-        self.counts
+        TableCounts { files_refused: self.files.refused(), ..self.counts }
     }
 
     /// Takes note of what happened to a process.
@@ -141,22 +148,45 @@ impl ProcessTable {
     }
 
     fn exec(&mut self, pid: u32, boot_ns: u64, comm: &str) {
+        let before = self.processes.get(&pid);
+        let environment = before.map(|before| Arc::clone(&before.environment));
+        let inherited = before.and_then(|before| before.cgroup.clone());
         let memory = Memory::Known { mappings: Arc::default(), since_boot_ns: boot_ns };
-        let mut process = self.new_process(boot_ns, memory);
+        let mut process = self.new_process(boot_ns, memory, Environment::new(pid, environment));
         process.comm = Some(comm.to_owned());
+        process.cgroup = inherited;
+        if !self.cgroups.are_named_by_samples() {
+            process.cgroup = cgroup::read(&self.proc_root, pid).ok().or(process.cgroup);
+        }
         self.processes.insert(pid, process);
     }
 
     fn forked(&mut self, pid: u32, boot_ns: u64, parent: u32) {
+        if !self.processes.contains_key(&parent) {
+            let unseen = self.new_process(boot_ns, Memory::Unseen, Environment::new(parent, None));
+            self.processes.insert(parent, unseen);
+        }
+        let of = &self.processes[&parent];
         // A copy of a process that is known costs a pointer; of another, nothing until it matters.
-        let known = self.processes.get(&parent);
-        let memory = known.map_or(Memory::CopyOf(parent), |parent| parent.memory.clone());
-        let inherited = known.map(|parent| {
-            (parent.executable.clone(), parent.comm.clone(), parent.identity.clone())
-        });
-        let mut process = self.new_process(boot_ns, memory);
-        (process.executable, process.comm, process.identity) = inherited.unwrap_or_default();
-        self.processes.insert(pid, process);
+        let memory = match &of.memory {
+            Memory::Unseen => Memory::CopyOf(parent),
+            memory => memory.clone(),
+        };
+        let copy = Process {
+            serial: self.next_serial,
+            born_boot_ns: boot_ns,
+            memory,
+            executable: of.executable.clone(),
+            comm: of.comm.clone(),
+            environment: Arc::clone(&of.environment),
+            cgroup: of.cgroup.clone(),
+            identity: of.identity.clone(),
+            last_seen_boot_ns: boot_ns,
+            exited: false,
+            reread_boot_ns: 0,
+        };
+        self.next_serial += 1;
+        self.processes.insert(pid, copy);
     }
 
     fn mapped(&mut self, pid: u32, boot_ns: u64, region: &MappedRegion) {
@@ -168,7 +198,8 @@ impl ProcessTable {
         if mappings.is_empty() && process.executable.is_none() {
             process.executable = Some(region.path.as_str().into());
         }
-        Arc::make_mut(mappings).insert(region, &mut self.files);
+        let kept = Arc::make_mut(mappings).insert(region, &mut self.files);
+        self.counts.regions_refused += u64::from(!kept);
     }
 
     /// Some events are missing: what is known of regions may be wrong, so it is read again.
@@ -176,7 +207,12 @@ impl ProcessTable {
         self.processes.retain(|_, process| process.exited);
     }
 
-    fn new_process(&mut self, boot_ns: u64, memory: Memory) -> Process {
+    fn new_process(
+        &mut self,
+        boot_ns: u64,
+        memory: Memory,
+        environment: Arc<Environment>,
+    ) -> Process {
         let serial = self.next_serial;
         self.next_serial += 1;
         Process {
@@ -185,6 +221,8 @@ impl ProcessTable {
             memory,
             executable: None,
             comm: None,
+            environment,
+            cgroup: None,
             identity: None,
             last_seen_boot_ns: boot_ns,
             exited: false,
@@ -215,14 +253,16 @@ impl ProcessTable {
         let memory = match self.processes.get(&pid).map(|process| &process.memory) {
             Some(Memory::Known { .. } | Memory::Gone | Memory::Kernel) => return,
             // A process that is about to end has no user stack either.
-            None if sample.stack_end == StackEnd::KernelThread && self.is_kernel_thread(pid) => {
+            None | Some(Memory::Unseen)
+                if sample.stack_end == StackEnd::KernelThread && self.is_kernel_thread(pid) =>
+            {
                 Ok(Memory::Kernel)
             }
             Some(Memory::CopyOf(parent)) => {
                 let parent = *parent;
                 self.read_maps(pid).or_else(|_| self.read_maps(parent))
             }
-            None => self.read_maps(pid),
+            None | Some(Memory::Unseen) => self.read_maps(pid),
         };
         let memory = memory.unwrap_or_else(|_| {
             self.counts.gone += 1;
@@ -231,7 +271,7 @@ impl ProcessTable {
         if let Some(process) = self.processes.get_mut(&pid) {
             process.memory = memory;
         } else {
-            let process = self.new_process(boot_ns, memory);
+            let process = self.new_process(boot_ns, memory, Environment::new(pid, None));
             self.processes.insert(pid, process);
         }
     }
@@ -257,25 +297,32 @@ impl ProcessTable {
         }
         let mut mappings = Mappings::default();
         for region in &regions {
-            mappings.insert(region, &mut self.files);
+            let kept = mappings.insert(region, &mut self.files);
+            self.counts.regions_refused += u64::from(!kept);
         }
         Ok(Memory::Known { mappings: Arc::new(mappings), since_boot_ns })
     }
 
     fn identify(&mut self, sample: &Sample) -> Identity {
         let pid = sample.pid;
-        let environment = read_environment(&self.proc_root, pid);
         let cgroup =
             cgroup::read(&self.proc_root, pid).ok().or_else(|| self.cgroups.path(sample.cgroup_id));
+        let process = self.processes.get_mut(&pid).expect("looked at before");
+        process.cgroup = cgroup.or_else(|| process.cgroup.take());
         let process = &self.processes[&pid];
+        let has = |pid: u32, environment: &Arc<Environment>| {
+            let process = self.processes.get(&pid);
+            process.is_some_and(|process| Arc::ptr_eq(&process.environment, environment))
+        };
+        let configured = process.environment.service(pid, &self.proc_root, has);
         let link = || fs::read_link(self.proc_root.join(pid.to_string()).join("exe")).ok();
         let executable = process.executable.as_deref().map(str::to_owned).or_else(|| {
             link().map(|path| path.to_string_lossy().trim_end_matches(" (deleted)").to_owned())
         });
         let comm = process.comm.clone().unwrap_or_else(|| thread_name(sample));
         Identity::from_evidence(&Evidence {
-            environment: environment.as_deref(),
-            cgroup: cgroup.as_ref(),
+            configured: configured.as_deref(),
+            cgroup: process.cgroup.as_ref(),
             executable: executable.as_deref(),
             comm: &comm,
         })
@@ -304,7 +351,9 @@ impl ProcessTable {
     fn locate_user(&mut self, sample: &Sample, address: u64) -> CodeAddress {
         let find = |memory: &Memory| match memory {
             Memory::Known { mappings, .. } => mappings.find(address),
-            Memory::CopyOf(_) | Memory::Gone | Memory::Kernel => Some(CodeAddress::Gone(address)),
+            Memory::Unseen | Memory::CopyOf(_) | Memory::Gone | Memory::Kernel => {
+                Some(CodeAddress::Gone(address))
+            }
         };
         let Some(process) = self.processes.get_mut(&sample.pid) else {
             return CodeAddress::Gone(address);
@@ -325,6 +374,15 @@ impl ProcessTable {
         CodeAddress::Unmapped(address)
     }
 
+    /// The regions of a process, where they are known.
+    #[must_use]
+    pub fn mappings(&self, pid: u32) -> Option<Arc<Mappings>> {
+        match &self.processes.get(&pid)?.memory {
+            Memory::Known { mappings, .. } => Some(Arc::clone(mappings)),
+            _ => None,
+        }
+    }
+
     /// Opens a file that a process maps around `address`.
     ///
     /// # Errors
@@ -335,7 +393,8 @@ impl ProcessTable {
             Some(Memory::Known { mappings, .. }) => mappings.range_of(address),
             _ => None,
         };
-        Whereabouts { proc_root: &self.proc_root, pid, range }.open(self.files.get(file))
+        let file = self.files.get(file).ok_or(io::ErrorKind::NotFound)?;
+        Whereabouts { proc_root: &self.proc_root, pid, range }.open(file)
     }
 
     /// When the process with this pid began to run the program that it runs, if it is known.
@@ -349,6 +408,25 @@ impl ProcessTable {
     #[must_use]
     pub fn is_alive(&self, pid: u32, serial: u64) -> bool {
         self.processes.get(&pid).is_some_and(|process| process.serial == serial && !process.exited)
+    }
+
+    /// Forgets files that no process maps any more, and says which; their indexes are never given
+    /// out again. To be called when no address is in use but those of processes. Does nothing while
+    /// there are few more files than the last time.
+    pub fn forget_files(&mut self) -> Vec<FileIndex> {
+        if !self.files.may_hold_forgettable() {
+            return Vec::new();
+        }
+        let (mut seen, mut used) = (FxHashSet::default(), FxHashSet::default());
+        for process in self.processes.values() {
+            // Copies of a process share their regions.
+            if let Memory::Known { mappings, .. } = &process.memory
+                && seen.insert(Arc::as_ptr(mappings))
+            {
+                used.extend(mappings.files());
+            }
+        }
+        self.files.retain(&used)
     }
 
     /// Forgets processes that are long gone.
@@ -373,144 +451,5 @@ fn thread_name(sample: &Sample) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::{record::Inode, symbol::FileOffset};
-
-    fn table(proc_root: &Path) -> ProcessTable {
-        ProcessTable::new(proc_root.into(), Cgroups::new("/nonexistent".into()))
-    }
-
-    fn event(pid: u32, boot_ns: u64, kind: ProcessEventKind) -> ProcessEvent {
-        ProcessEvent { pid, boot_ns, kind }
-    }
-
-    fn exec(pid: u32, boot_ns: u64) -> ProcessEvent {
-        event(pid, boot_ns, ProcessEventKind::Exec { comm: "short".into() })
-    }
-
-    fn mapped(pid: u32, boot_ns: u64, start: u64, path: &str) -> ProcessEvent {
-        let inode = Inode { device: (8, 1), number: 7 };
-        let (end, path) = (start + 0x1000, path.to_owned());
-        let region = MappedRegion { start, end, file_offset: 0x200, inode, path };
-        event(pid, boot_ns, ProcessEventKind::Mapped(region))
-    }
-
-    fn sample(pid: u32, boot_ns: u64, user_stack: &[u64]) -> Sample {
-        Sample {
-            pid,
-            tid: pid,
-            boot_ns,
-            cgroup_id: 1,
-            comm: *b"short\0\0\0\0\0\0\0\0\0\0\0",
-            user_stack: user_stack.into(),
-            kernel_stack: Box::new([0xffff_0010, 0xffff_0020]),
-            stack_end: StackEnd::FramePointerEnd,
-        }
-    }
-
-    fn located(table: &mut ProcessTable, sample: &Sample) -> Vec<CodeAddress> {
-        let mut frames = Vec::new();
-        table.attribute(sample);
-        table.locate(sample, &mut frames);
-        frames
-    }
-
-    #[test]
-    fn a_process_known_by_events_alone_is_named_when_proc_has_nothing_of_it() {
-        let proc_root = tempfile::tempdir().expect("a directory");
-        let mut table = table(proc_root.path());
-        table.apply(&exec(5, 10));
-        table.apply(&mapped(5, 11, 0x1000, "/usr/bin/short"));
-        table.apply(&event(5, 20, ProcessEventKind::Exited));
-        let sample = sample(5, 15, &[0x1010, 0x1020]);
-        let frames = located(&mut table, &sample);
-        assert_eq!(&*table.attribute(&sample).identity.service, "short");
-        let file = |offset| CodeAddress::File(FileIndex(0), FileOffset(offset));
-        assert_eq!(frames[2..], [file(0x210), file(0x21f)], "a return address is moved back");
-        assert_eq!(frames[1], CodeAddress::Kernel(KernelAddress(0xffff_001f)));
-        assert_eq!(table.counts(), TableCounts::default());
-    }
-
-    #[test]
-    fn a_fork_has_its_parent_s_regions_and_an_exec_has_none_of_them() {
-        let proc_root = tempfile::tempdir().expect("a directory");
-        let mut table = table(proc_root.path());
-        table.apply(&exec(5, 10));
-        table.apply(&mapped(5, 11, 0x1000, "/usr/bin/parent"));
-        table.apply(&event(6, 12, ProcessEventKind::Forked { parent: 5 }));
-        let file = CodeAddress::File(FileIndex(0), FileOffset(0x210));
-        assert_eq!(located(&mut table, &sample(6, 13, &[0x1010]))[2], file);
-        let before = table.attribute(&sample(6, 13, &[])).serial;
-        table.apply(&exec(6, 14));
-        assert_eq!(
-            located(&mut table, &sample(6, 15, &[0x1010]))[2],
-            CodeAddress::Unmapped(0x1010)
-        );
-        assert_ne!(table.attribute(&sample(6, 15, &[])).serial, before);
-    }
-
-    #[test]
-    fn a_process_that_was_there_before_is_read_from_proc_once() {
-        let proc_root = tempfile::tempdir().expect("a directory");
-        let process = proc_root.path().join("9");
-        fs::create_dir(&process).expect("made");
-        let maps = "1000-2000 r-xp 00000400 08:01 7 /usr/bin/old\n";
-        fs::write(process.join("maps"), maps).expect("written");
-        fs::write(process.join("environ"), "OTEL_SERVICE_NAME=shop\0").expect("written");
-        let mut table = table(proc_root.path());
-        let sample = sample(9, 15, &[0x1010]);
-        let file = CodeAddress::File(FileIndex(0), FileOffset(0x410));
-        assert_eq!(located(&mut table, &sample)[2], file);
-        assert_eq!(located(&mut table, &sample)[2], file);
-        assert_eq!(&*table.attribute(&sample).identity.service, "shop");
-        assert_eq!(table.counts().maps_read, 1);
-        assert_eq!(table.files().get(FileIndex(0)).path.as_ref(), "/usr/bin/old");
-    }
-
-    #[test]
-    fn a_process_that_nothing_is_known_of_keeps_its_samples() {
-        let proc_root = tempfile::tempdir().expect("a directory");
-        let mut table = table(proc_root.path());
-        let sample = sample(77, 15, &[0x1010]);
-        assert_eq!(located(&mut table, &sample)[2], CodeAddress::Gone(0x1010));
-        assert_eq!(&*table.attribute(&sample).identity.service, "short");
-        assert_eq!(table.counts().gone, 1);
-    }
-
-    #[test]
-    fn what_is_no_code_ends_the_chain_of_callers() {
-        let proc_root = tempfile::tempdir().expect("a directory");
-        let mut table = table(proc_root.path());
-        table.apply(&exec(5, 10));
-        table.apply(&mapped(5, 11, 0x1000, "/usr/bin/short"));
-        let frames = located(&mut table, &sample(5, 15, &[0x1010, 0x7000_0000, 0x1020]));
-        assert_eq!(frames.len(), 3, "two of the kernel and the leaf: {frames:?}");
-    }
-
-    #[test]
-    fn a_kernel_thread_is_told_from_a_process_that_is_about_to_end() {
-        let proc_root = tempfile::tempdir().expect("a directory");
-        fs::create_dir(proc_root.path().join("2")).expect("made");
-        let stat = "2 (kthr) eadd) S 0 0 0 0 -1 2129984 0 0\n";
-        fs::write(proc_root.path().join("2/stat"), stat).expect("written");
-        let mut table = table(proc_root.path());
-        let ending = |pid| Sample { stack_end: StackEnd::KernelThread, ..sample(pid, 15, &[]) };
-        assert_eq!(&*table.attribute(&ending(2)).identity.service, "kernel");
-        assert_eq!(&*table.attribute(&ending(3)).identity.service, "short");
-    }
-
-    #[test]
-    fn an_exited_process_is_forgotten_only_when_its_samples_are_counted() {
-        let proc_root = tempfile::tempdir().expect("a directory");
-        let mut table = table(proc_root.path());
-        table.apply(&exec(5, 10));
-        table.apply(&event(5, 20, ProcessEventKind::Exited));
-        table.expire(20 + REMEMBERED_NS - 1);
-        assert_eq!(table.len(), 1);
-        table.expire(20 + REMEMBERED_NS);
-        assert!(table.is_empty());
-    }
-}
+#[path = "table_tests.rs"]
+mod tests;

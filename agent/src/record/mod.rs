@@ -5,7 +5,7 @@ mod process;
 mod sample;
 
 pub use process::{Inode, MappedRegion, ProcessEvent, ProcessEventKind, decode_process_event};
-pub use sample::Sample;
+pub use sample::{Sample, StackRest};
 
 /// Why a record was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

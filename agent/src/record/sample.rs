@@ -1,6 +1,6 @@
 //! The bytes of one sample to an owned [`Sample`].
 
-use sonde_ebpf::{SampleHeader, StackEnd, limits::COMM_BYTES};
+use sonde_ebpf::{Resume, SampleHeader, StackEnd, limits::COMM_BYTES};
 
 use super::{DecodeError, pod::split_pod};
 
@@ -23,6 +23,17 @@ pub struct Sample {
     pub kernel_stack: Box<[u64]>,
     /// Why `user_stack` ends where it does.
     pub stack_end: StackEnd,
+    /// What is needed to go on, where the kernel side lacked a table.
+    pub rest: Option<Box<StackRest>>,
+}
+
+/// Where a walk stopped, and the thread's stack from there on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StackRest {
+    /// The last frame's registers.
+    pub resume: Resume,
+    /// From the last frame's stack pointer, rounded down to 8 bytes, upwards.
+    pub stack: Box<[u8]>,
 }
 
 impl Sample {
@@ -34,12 +45,23 @@ impl Sample {
         let (header, body) = split_pod::<SampleHeader>(record)?;
         let (user_stack, body) = split_stack(body, header.user_frames)?;
         // The kernel rounds records up to 8 bytes, so bytes may remain after the last address.
-        let (kernel_stack, _padding) = split_stack(body, header.kernel_frames)?;
+        let (kernel_stack, body) = split_stack(body, header.kernel_frames)?;
+        let rest = split_rest(body, header.stack_bytes)?;
         let stack_end = StackEnd::from_wire(header.stack_end)
             .ok_or(DecodeError::UnknownValue { field: "stack_end", value: header.stack_end })?;
         let SampleHeader { pid, tid, boot_ns, cgroup_id, comm, .. } = header;
-        Ok(Self { pid, tid, boot_ns, cgroup_id, comm, user_stack, kernel_stack, stack_end })
+        Ok(Self { pid, tid, boot_ns, cgroup_id, comm, user_stack, kernel_stack, stack_end, rest })
     }
+}
+
+fn split_rest(bytes: &[u8], stack_bytes: u32) -> Result<Option<Box<StackRest>>, DecodeError> {
+    if stack_bytes == 0 {
+        return Ok(None);
+    }
+    let (resume, bytes) = split_pod::<Resume>(bytes)?;
+    let need = stack_bytes as usize;
+    let stack = bytes.get(..need).ok_or(DecodeError::Short { got: bytes.len(), need })?;
+    Ok(Some(Box::new(StackRest { resume, stack: stack.into() })))
 }
 
 fn split_stack(bytes: &[u8], frames: u16) -> Result<(Box<[u64]>, &[u8]), DecodeError> {
@@ -67,6 +89,7 @@ mod tests {
         bytes.extend(user_frames.to_ne_bytes());
         bytes.extend(kernel_frames.to_ne_bytes());
         bytes.extend(stack_end.to_ne_bytes());
+        bytes.extend([0; 8]);
         bytes.extend(addresses.iter().flat_map(|address| address.to_ne_bytes()));
         bytes
     }
@@ -84,14 +107,28 @@ mod tests {
     fn a_record_shorter_than_its_header_promises_is_refused() {
         let error = Sample::decode(&record(2, 1, 0, &[0x10, 0x20])).expect_err("refused");
         assert_eq!(error, DecodeError::Short { got: 0, need: 8 });
-        let error = Sample::decode(&[0; 47]).expect_err("refused");
-        assert_eq!(error, DecodeError::Short { got: 47, need: 48 });
+        let error = Sample::decode(&[0; 55]).expect_err("refused");
+        assert_eq!(error, DecodeError::Short { got: 55, need: 56 });
     }
 
     #[test]
     fn a_stack_end_from_a_newer_kernel_side_is_refused() {
         let error = Sample::decode(&record(0, 0, 77, &[])).expect_err("refused");
         assert_eq!(error, DecodeError::UnknownValue { field: "stack_end", value: 77 });
+    }
+
+    #[test]
+    fn a_stack_that_came_along_is_kept_with_its_registers() {
+        let mut bytes = record(1, 0, 10, &[0x10]);
+        bytes[48..52].copy_from_slice(&16_u32.to_ne_bytes());
+        let error = Sample::decode(&bytes).expect_err("refused");
+        assert_eq!(error, DecodeError::Short { got: 0, need: 168 });
+        bytes.extend([1; 168]);
+        assert_eq!(Sample::decode(&bytes), Err(DecodeError::Short { got: 0, need: 16 }));
+        bytes.extend([2; 16]);
+        let rest = Sample::decode(&bytes).expect("decodes").rest.expect("there");
+        assert_eq!(rest.resume.registers.pc, 0x0101_0101_0101_0101);
+        assert_eq!(*rest.stack, [2; 16]);
     }
 
     #[test]

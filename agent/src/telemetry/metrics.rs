@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::own_usage::OwnUsage;
+use super::{Losses, UnwindMetrics, own_usage::OwnUsage};
 use crate::export::push::PushMetrics;
 
 /// Why something was lost or refused: the label of the enum that counts it.
@@ -51,8 +51,8 @@ pub type SecondsCounter = Counter<f64, AtomicU64>;
 pub struct Metrics {
     /// Samples that came out of the ring buffer.
     pub samples_received: Counter,
-    /// Samples that were dropped, by reason.
-    pub samples_dropped: Family<ReasonLabels, Counter>,
+    /// What was lost on the way.
+    pub losses: Losses,
     /// Stacks by how they ended.
     pub stacks: Family<StackEndLabels, Counter>,
     /// Frames by what became of them.
@@ -63,6 +63,8 @@ pub struct Metrics {
     pub windows_closed: Counter,
     /// CPU time of BPF programs, by their own account.
     pub bpf_run_seconds: Family<ProgramLabels, SecondsCounter>,
+    /// The unwinder's tables.
+    pub unwind: UnwindMetrics,
     /// What became of pushes.
     pub push: PushMetrics,
 }
@@ -76,6 +78,7 @@ impl Metrics {
         let ours = registry.sub_registry_with_prefix("sonde_agent");
         self.register_samples(ours);
         self.register_stages(ours);
+        self.unwind.register(ours);
         self.push.register(ours);
         let build = vec![("version", env!("CARGO_PKG_VERSION"))];
         ours.register("build", "Version of this agent", Info::new(build));
@@ -88,11 +91,7 @@ impl Metrics {
             "Stack samples read from the ring buffer",
             self.samples_received.clone(),
         );
-        ours.register(
-            "samples_dropped",
-            "Stack samples, and under process_ring_full records of processes, lost by reason",
-            self.samples_dropped.clone(),
-        );
+        self.losses.register(ours);
     }
 
     fn register_stages(&self, ours: &mut Registry) {
@@ -149,6 +148,8 @@ impl Collector for OwnUsageCollector {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use sonde_ebpf::DropReason;
+
     use super::*;
 
     #[test]
@@ -156,14 +157,15 @@ mod tests {
         let metrics = Metrics::default();
         let registry = metrics.registry();
         metrics.samples_received.inc_by(3);
-        let reason = ReasonLabels { reason: "ring_full" };
-        metrics.samples_dropped.get_or_create(&reason).inc_by(2);
+        metrics.losses.count(DropReason::SampleRingFull, 2);
+        metrics.losses.count(DropReason::ProcessRingFull, 5);
         let program = ProgramLabels { program: "cpu_sample" };
         metrics.bpf_run_seconds.get_or_create(&program).inc_by(0.25);
         let text = text(&registry).unwrap();
         for line in [
             "sonde_agent_samples_received_total 3",
-            "sonde_agent_samples_dropped_total{reason=\"ring_full\"} 2",
+            "sonde_agent_samples_dropped_total{reason=\"sample_ring_full\"} 2",
+            "sonde_agent_process_facts_dropped_total{reason=\"process_ring_full\"} 5",
             "sonde_agent_bpf_run_seconds_total{program=\"cpu_sample\"} 0.25",
             "sonde_agent_push_requests_total{outcome=\"queue_full\"} 0",
             "sonde_agent_push_queue_bytes 0",

@@ -132,12 +132,12 @@ fn answer(trust: &Trust, seen: &Seen, range: TimeRange) -> Value {
         .collect();
     let (stacks, incomplete) = split(&trust.stacks, Trust::is_complete);
     let (frames, unknown) = split(&trust.frames, |reason| reason == "named");
-    let lost: i64 = trust.lost.iter().map(|count| count.count).sum();
     let complete = stacks - sum(&incomplete);
     json!({
         "stacks": { "total": stacks, "complete": complete, "by_reason": incomplete },
         "frames": { "total": frames, "unknown": sum(&unknown), "by_reason": unknown },
-        "lost": { "total": lost, "by_reason": trust.lost },
+        "lost": { "total": sum(&trust.lost), "by_reason": trust.lost },
+        "missed": { "total": sum(&trust.missed), "by_reason": trust.missed },
         "agents": { "seen": seen.last_ms.len(), "hosts": hosts },
         "cost": {
             "agent_cpu_ns": trust.cost.agent_cpu_ns, "bpf_cpu_ns": trust.cost.bpf_cpu_ns,

@@ -33,8 +33,10 @@ pub struct Trust {
     pub stacks: Vec<Count>,
     /// What became of frames; `named` included.
     pub frames: Vec<Count>,
-    /// What was dropped on the way.
+    /// Samples that were dropped on the way.
     pub lost: Vec<Count>,
+    /// Facts about processes that were: samples are there, but may lack names.
+    pub missed: Vec<Count>,
     /// What it cost.
     pub cost: Cost,
 }
@@ -56,12 +58,14 @@ pub fn trust<'a>(
     costs: impl IntoIterator<Item = (Vec<&'a str>, i64)>,
     of_service: impl Fn(&str) -> bool,
 ) -> Trust {
-    let [mut stacks, mut frames, mut lost] = [(); 3].map(|()| BTreeMap::<String, i64>::new());
+    let [mut stacks, mut frames, mut lost, mut missed] =
+        [(); 4].map(|()| BTreeMap::<String, i64>::new());
     for (names, count) in events {
         let (sums, reason) = match names[..] {
             ["stacks", reason, service] if of_service(service) => (&mut stacks, reason),
             ["frames", reason, service] if of_service(service) => (&mut frames, reason),
             ["lost", reason] => (&mut lost, reason),
+            ["missed", reason] => (&mut missed, reason),
             _ => continue,
         };
         *sums.entry(reason.to_owned()).or_default() += count;
@@ -74,7 +78,8 @@ pub fn trust<'a>(
             _ => {}
         }
     }
-    Trust { stacks: sorted(stacks), frames: sorted(frames), lost: sorted(lost), cost }
+    let [stacks, frames, lost, missed] = [stacks, frames, lost, missed].map(sorted);
+    Trust { stacks, frames, lost, missed, cost }
 }
 
 /// Largest first, equal counts by reason.
@@ -97,6 +102,7 @@ mod tests {
             (vec!["stacks", "truncated", "a"], 3),
             (vec!["frames", "named", "a"], 900),
             (vec!["lost", "ring_full"], 7),
+            (vec!["missed", "process_ring_full"], 6),
             (vec!["something", "new"], 1),
         ];
         let costs = vec![(vec!["agent", "cpu"], 40), (vec!["agent", "bpf"], 2)];
@@ -105,6 +111,7 @@ mod tests {
         assert_eq!(trust.stacks, [count("complete", 90), count("truncated", 3)]);
         assert_eq!(trust.frames, [count("named", 900)]);
         assert_eq!(trust.lost, [count("ring_full", 7)]);
+        assert_eq!(trust.missed, [count("process_ring_full", 6)]);
         assert_eq!(trust.cost, Cost { agent_cpu_ns: 40, bpf_cpu_ns: 2 });
     }
 }

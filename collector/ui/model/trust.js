@@ -33,9 +33,13 @@ const REASONS = /** @type {Record<string, string>} */ ({
   process_ring_full: "the kernel's process buffer was full",
   pipeline_queue_full: "the agent was too slow",
   record_invalid: "a kernel record could not be read",
+  process_record_invalid: "a kernel record of a process could not be read",
+  region_table_full: "a process maps more regions than the agent keeps",
+  file_table_full: "more files are mapped than the agent keeps",
   window_full: "more distinct stacks than a window holds",
   export_queue_full: "the agent's send queue was full",
   export_refused: "the collector refused the profile",
+  export_given_up: "the collector failed on the profile again and again",
   export_unsent: "the agent stopped before it was sent",
 });
 
@@ -49,9 +53,9 @@ export function reasonWords(reason) {
  * @returns {Part[]}
  */
 export function trustParts(answer) {
-  const { stacks, frames, lost, agents, cost } = answer;
+  const { stacks, frames, lost, missed, agents, cost } = answer;
   if (agents.seen === 0 && stacks.total === 0) return [unreported()];
-  return [stacksPart(stacks), framesPart(frames), lostPart(lost), agentsPart(agents), costPart(cost)];
+  return [stacksPart(stacks), framesPart(frames), lostPart(lost), ...missedPart(missed), agentsPart(agents), costPart(cost)];
 }
 
 /** Other agents than ours may push here, and they say nothing of what they lost. @returns {Part} */
@@ -87,6 +91,14 @@ function lostPart({ total, by_reason }) {
     reasons: by_reason.filter((/** @type {any} */ one) => one.count > 0)
       .map((/** @type {any} */ one) => `${counted(one.count, "sample")}: ${reasonWords(one.reason)}`),
   };
+}
+
+/** Shown only when there is something to say. @param {any} missed @returns {Part[]} */
+function missedPart({ total, by_reason }) {
+  return total === 0 ? [] : [{
+    key: "missed", figure: total.toLocaleString("en"), words: "facts about processes missed", whole: false,
+    reasons: by_reason.map((/** @type {any} */ one) => `${counted(one.count, "fact")} about processes: ${reasonWords(one.reason)}`),
+  }];
 }
 
 /** @param {any} agents */

@@ -40,7 +40,8 @@ test("the axis ends at a round value that is not below the data", () => {
 const trust = (change = {}) => ({
   stacks: { total: 1000, complete: 998, by_reason: [{ reason: "complete", count: 998 }, { reason: "truncated", count: 2 }] },
   frames: { total: 5000, unknown: 15, by_reason: [{ reason: "named", count: 4985 }, { reason: "stripped", count: 15 }] },
-  lost: { total: 0, by_reason: [] }, agents: { seen: 2, hosts: [{ host: "a", last_seen_ms: 0, stale: false }, { host: "b", last_seen_ms: 0, stale: false }] },
+  lost: { total: 0, by_reason: [] }, missed: { total: 0, by_reason: [] },
+  agents: { seen: 2, hosts: [{ host: "a", last_seen_ms: 0, stale: false }, { host: "b", last_seen_ms: 0, stale: false }] },
   cost: { agent_cpu_ns: 0, bpf_cpu_ns: 0, cores: 0.003 }, ...change,
 });
 
@@ -54,6 +55,12 @@ test("one lost sample is never called whole", () => {
   const parts = trustParts(trust({ lost: { total: 1, by_reason: [{ reason: "sample_ring_full", count: 1 }] } }));
   assert.deepEqual(verdict(parts), { whole: false, word: "Samples lost" });
   assert.deepEqual(parts[2].reasons, ["1 sample: the kernel's sample buffer was full"]);
+});
+
+test("missed facts about processes are not called lost samples", () => {
+  const parts = trustParts(trust({ missed: { total: 2, by_reason: [{ reason: "process_ring_full", count: 2 }] } }));
+  assert.deepEqual(verdict(parts), { whole: false, word: "Incomplete" });
+  assert.deepEqual(parts[3].reasons, ["2 facts about processes: the kernel's process buffer was full"]);
 });
 
 test("a silent agent is counted as missing", () => {

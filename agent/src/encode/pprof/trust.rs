@@ -1,7 +1,8 @@
 //! The profile beside the profiles: what is missing from a window and what taking it cost.
 //!
 //! Two sample types, `events` (count) and `cost` (nanoseconds), and frames that are only names. Root
-//! first: `stacks;REASON;SERVICE`, `frames;REASON;SERVICE`, `lost;REASON`, `agent;cpu`, `agent;bpf`.
+//! first: `stacks;REASON;SERVICE`, `frames;REASON;SERVICE`, `lost;REASON` (samples), `missed;REASON`
+//! (records of processes, regions, files), `agent;cpu`, `agent;bpf`.
 
 use super::builder::{Builder, clamp};
 use super::{Timing, gzip, proto};
@@ -11,10 +12,12 @@ use crate::aggregate::{Trust, TrustCount};
 #[must_use]
 pub fn trust(trust: &Trust, timing: Timing) -> Vec<u8> {
     let mut builder = Builder::new();
-    for (root, counts) in
-        [("stacks", &trust.stacks), ("frames", &trust.frames), ("lost", &trust.lost)]
-    {
+    for (root, counts) in [("stacks", &trust.stacks), ("frames", &trust.frames)] {
         add_counts(&mut builder, root, counts);
+    }
+    for (reason, count) in trust.lost.iter().filter(|(_, count)| *count > 0) {
+        let root = if reason.loses_samples() { "lost" } else { "missed" };
+        add(&mut builder, &[root, reason.label()], [clamp(*count), 0]);
     }
     add_cost(&mut builder, "cpu", trust.agent_cpu_ns);
     add_cost(&mut builder, "bpf", trust.bpf_cpu_ns);
@@ -58,6 +61,8 @@ fn finish(mut builder: Builder<'_>, timing: Timing) -> proto::Profile {
 
 #[cfg(test)]
 mod tests {
+    use sonde_ebpf::DropReason;
+
     use super::*;
     use crate::encode::pprof::testing::*;
 
@@ -78,14 +83,15 @@ mod tests {
         let trusted = Trust {
             stacks: vec![counted("complete", "web", 7)],
             frames: vec![counted("stripped", "web", 3)],
-            lost: vec![counted("ring_full", "", 2)],
+            lost: vec![(DropReason::SampleRingFull, 2), (DropReason::ProcessRingFull, 9)],
             agent_cpu_ns: 5_000,
             bpf_cpu_ns: 900,
         };
         let expected = [
             ("web<complete<stacks", [7, 0]),
             ("web<stripped<frames", [3, 0]),
-            ("ring_full<lost", [2, 0]),
+            ("sample_ring_full<lost", [2, 0]),
+            ("process_ring_full<missed", [9, 0]),
             ("cpu<agent", [0, 5_000]),
             ("bpf<agent", [0, 900]),
         ];

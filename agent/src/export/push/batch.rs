@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::body::Bytes;
 use prost::Message;
+use sonde_ebpf::DropReason;
 
 use super::proto::{LabelPair, PushRequest, RawProfileSeries, RawSample};
 use crate::aggregate::ProfileWindow;
@@ -27,6 +28,10 @@ pub struct Identity {
 pub struct Request {
     pub(super) body: Bytes,
     pub(super) profiles: u64,
+    /// Samples in them.
+    pub(super) samples: u64,
+    /// Losses of which they tell.
+    pub(super) lost: Vec<(DropReason, u64)>,
 }
 
 impl Request {
@@ -42,26 +47,39 @@ impl Request {
         self.body.is_empty()
     }
 
-    fn new(series: Vec<RawProfileSeries>) -> Self {
-        let profiles = series.len() as u64;
-        Self { body: PushRequest { series }.encode_to_vec().into(), profiles }
+    fn new(all: Vec<Series>) -> Self {
+        let (profiles, samples) = (all.len() as u64, all.iter().map(|one| one.samples).sum());
+        let series = all.into_iter().map(|one| one.raw).collect();
+        let body = PushRequest { series }.encode_to_vec().into();
+        Self { body, profiles, samples, lost: Vec::new() }
     }
+}
+
+/// One profile, encoded.
+struct Series {
+    raw: RawProfileSeries,
+    samples: u64,
 }
 
 /// The window's profiles and its trust profile: one request, or several when it is large.
 #[must_use]
 pub fn requests(window: &ProfileWindow, identity: &Identity) -> Vec<Request> {
-    split(all_series(window, identity), REQUEST_BYTES)
+    let mut requests = split(all_series(window, identity), REQUEST_BYTES);
+    // The trust profile comes last.
+    if let Some(last) = requests.last_mut() {
+        last.lost.clone_from(&window.trust.lost);
+    }
+    requests
 }
 
-fn all_series(window: &ProfileWindow, identity: &Identity) -> Vec<RawProfileSeries> {
+fn all_series(window: &ProfileWindow, identity: &Identity) -> Vec<Series> {
     let timing = Timing::from(window);
     let sampled = window.services.iter().filter(|service| !service.stacks.is_empty());
     let mut all: Vec<_> = sampled
         .map(|service| {
             let own = service.labels.iter().map(|(name, value)| (&**name, &**value));
             let labels = labels("process_cpu", own, identity);
-            series(labels, pprof::service(service, timing))
+            series(labels, pprof::service(service, timing), service.samples())
         })
         .collect();
     let about_us = [
@@ -70,7 +88,7 @@ fn all_series(window: &ProfileWindow, identity: &Identity) -> Vec<RawProfileSeri
         ("version", env!("CARGO_PKG_VERSION")),
     ];
     let labels = labels("sonde_trust", about_us.into_iter(), identity);
-    all.push(series(labels, pprof::trust(&window.trust, timing)));
+    all.push(series(labels, pprof::trust(&window.trust, timing), 0));
     all
 }
 
@@ -93,9 +111,10 @@ fn labels<'a>(
     labels
 }
 
-fn series(labels: Vec<LabelPair>, raw_profile: Vec<u8>) -> RawProfileSeries {
+fn series(labels: Vec<LabelPair>, raw_profile: Vec<u8>, samples: u64) -> Series {
     let id = uuid_of(&labels, &raw_profile);
-    RawProfileSeries { labels, samples: vec![RawSample { raw_profile, id }] }
+    let raw = RawProfileSeries { labels, samples: vec![RawSample { raw_profile, id }] };
+    Series { raw, samples }
 }
 
 /// A UUID (version 8: made by the application) that depends on the content alone.
@@ -120,11 +139,11 @@ fn uuid_of(labels: &[LabelPair], raw_profile: &[u8]) -> String {
 
 /// Fills requests in order. A series larger than a request goes alone: servers say for themselves
 /// whether that is too much.
-fn split(all: Vec<RawProfileSeries>, limit: usize) -> Vec<Request> {
+fn split(all: Vec<Series>, limit: usize) -> Vec<Request> {
     let mut requests = Vec::new();
     let (mut batch, mut bytes) = (Vec::new(), 0);
     for series in all {
-        let size = series.encoded_len();
+        let size = series.raw.encoded_len();
         if bytes + size > limit && !batch.is_empty() {
             requests.push(Request::new(std::mem::take(&mut batch)));
             bytes = 0;
@@ -215,9 +234,10 @@ mod tests {
 
     #[test]
     fn a_large_window_is_split_between_series() {
-        let of = |bytes| series(Vec::new(), vec![0; bytes]);
+        let of = |bytes| series(Vec::new(), vec![0; bytes], 1);
         let requests = split(vec![of(400), of(400), of(5_000), of(10)], 1_000);
         let profiles: Vec<_> = requests.iter().map(|request| request.profiles).collect();
         assert_eq!(profiles, [2, 1, 1]);
+        assert_eq!(requests.iter().map(|request| request.samples).sum::<u64>(), 4);
     }
 }

@@ -5,6 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use sonde_ebpf::DropReason;
 
 /// How a request ended. [`Outcome::Retried`] alone is not an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +45,17 @@ impl Outcome {
             Self::GivenUp => "given_up",
             Self::QueueFull => "queue_full",
             Self::Shutdown => "shutdown",
+        }
+    }
+
+    /// Under which reason the samples of a request with this end are lost; `None` if they are not.
+    pub(super) const fn drop_reason(self) -> Option<DropReason> {
+        match self {
+            Self::Delivered | Self::Retried => None,
+            Self::Refused => Some(DropReason::ExportRefused),
+            Self::GivenUp => Some(DropReason::ExportGivenUp),
+            Self::QueueFull => Some(DropReason::ExportQueueFull),
+            Self::Shutdown => Some(DropReason::ExportUnsent),
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::batch::Request;
 use super::metrics::{Outcome, PushMetrics};
+use crate::telemetry::Losses;
 
 pub(super) struct Queue {
     max_bytes: usize,
@@ -16,6 +17,7 @@ pub(super) struct Queue {
     state: Mutex<State>,
     arrived: Notify,
     metrics: PushMetrics,
+    losses: Losses,
 }
 
 #[derive(Default)]
@@ -37,9 +39,14 @@ impl State {
 }
 
 impl Queue {
-    pub(super) fn new(max_bytes: usize, max_requests: usize, metrics: PushMetrics) -> Self {
-        let state = Mutex::default();
-        Self { max_bytes, max_requests, state, arrived: Notify::new(), metrics }
+    pub(super) fn new(
+        max_bytes: usize,
+        max_requests: usize,
+        metrics: PushMetrics,
+        losses: Losses,
+    ) -> Self {
+        let (state, arrived) = Default::default();
+        Self { max_bytes, max_requests, state, arrived, metrics, losses }
     }
 
     /// Appends, dropping as many of the oldest as it takes; the request itself when even that is not
@@ -100,8 +107,16 @@ impl Queue {
         state.bytes() + request.len() > self.max_bytes || state.requests() >= self.max_requests
     }
 
+    /// What is lost is told by the trust profile of a window to come; what this request's own would
+    /// have told is, too.
     fn drop_one(&self, request: &Request, outcome: Outcome) {
         self.metrics.count(outcome, 1, request.profiles);
+        if let Some(reason) = outcome.drop_reason() {
+            self.losses.count(reason, request.samples);
+            for (reason, count) in &request.lost {
+                self.losses.tell_again(*reason, *count);
+            }
+        }
     }
 
     fn show(&self, state: &State) {
@@ -117,14 +132,17 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use sonde_ebpf::DropReason;
+
     use super::*;
 
     fn queue(max_bytes: usize, max_requests: usize) -> Queue {
-        Queue::new(max_bytes, max_requests, PushMetrics::default())
+        Queue::new(max_bytes, max_requests, PushMetrics::default(), Losses::default())
     }
 
     fn request(bytes: &'static [u8]) -> Request {
-        Request { body: bytes.into(), profiles: 1 }
+        let lost = vec![(DropReason::SampleRingFull, 2)];
+        Request { body: bytes.into(), profiles: 1, samples: 5, lost }
     }
 
     fn drain(queue: &Queue) -> Vec<Request> {
@@ -153,6 +171,22 @@ mod tests {
         queue.push(request(b"aaaa"));
         assert_eq!(drain(&queue), []);
         assert_eq!(queue.metrics.requests(Outcome::QueueFull), 1);
+    }
+
+    #[test]
+    fn samples_of_what_was_not_delivered_are_lost_and_what_it_told_is_told_again() {
+        let queue = queue(100, 10);
+        for outcome in [Outcome::Delivered, Outcome::Refused, Outcome::GivenUp] {
+            queue.push(request(b"a"));
+            queue.take();
+            queue.done(outcome);
+        }
+        let expected = [
+            (DropReason::SampleRingFull, 4),
+            (DropReason::ExportRefused, 5),
+            (DropReason::ExportGivenUp, 5),
+        ];
+        assert_eq!(queue.losses.take_untold(), expected);
     }
 
     #[test]

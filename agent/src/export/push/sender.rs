@@ -13,7 +13,7 @@ use super::client::{Answer, PushClient, SetupError};
 use super::metrics::{Outcome, PushMetrics};
 use super::queue::Queue;
 use super::settings::PushSettings;
-use crate::telemetry::Limiter;
+use crate::telemetry::{Limiter, Losses};
 
 /// Attempts on which a server may break before the request is taken to be the cause.
 const BROKEN_ATTEMPTS: u32 = 10;
@@ -46,9 +46,10 @@ pub struct Sender {
 pub fn channel(
     settings: PushSettings,
     metrics: PushMetrics,
+    losses: Losses,
 ) -> Result<(Pusher, Sender), SetupError> {
     let client = PushClient::new(&settings)?;
-    let queue = Queue::new(settings.queue_bytes, settings.queue_requests, metrics.clone());
+    let queue = Queue::new(settings.queue_bytes, settings.queue_requests, metrics.clone(), losses);
     let queue = Arc::new(queue);
     let warnings = Limiter::new(Duration::from_secs(60));
     Ok((Pusher(Arc::clone(&queue)), Sender { queue, client, settings, metrics, warnings }))

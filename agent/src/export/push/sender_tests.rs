@@ -63,13 +63,13 @@ fn settings(url: String) -> PushSettings {
 }
 
 fn request(body: &'static str) -> Request {
-    Request { body: body.into(), profiles: 2 }
+    Request { body: body.into(), profiles: 2, samples: 0, lost: Vec::new() }
 }
 
 /// Pushes, ends, and says what became of it: the sender flushes before it returns.
 async fn push_all(settings: PushSettings, bodies: &[&'static str]) -> PushMetrics {
     let metrics = PushMetrics::default();
-    let (pusher, sender) = channel(settings, metrics.clone()).unwrap();
+    let (pusher, sender) = channel(settings, metrics.clone(), Losses::default()).unwrap();
     bodies.iter().for_each(|body| pusher.push(request(body)));
     sender.run(ready(())).await;
     metrics
@@ -88,7 +88,8 @@ async fn what_is_queued_when_the_agent_ends_is_delivered_in_order() {
 #[tokio::test]
 async fn what_is_queued_while_the_agent_runs_is_delivered() {
     let (server, url) = server(&[]).await;
-    let (pusher, sender) = channel(settings(url), PushMetrics::default()).unwrap();
+    let (pusher, sender) =
+        channel(settings(url), PushMetrics::default(), Losses::default()).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(sender.run(async { stopped.await.unwrap() }));
     pusher.push(request("one"));
@@ -131,7 +132,7 @@ async fn a_request_on_which_the_server_always_breaks_does_not_stop_the_others() 
 async fn a_dead_server_costs_the_oldest_and_no_more_room_than_allowed() {
     let settings = PushSettings { queue_bytes: 9, ..settings(nobody().await) };
     let metrics = PushMetrics::default();
-    let (pusher, sender) = channel(settings, metrics.clone()).unwrap();
+    let (pusher, sender) = channel(settings, metrics.clone(), Losses::default()).unwrap();
     let running = tokio::spawn(sender.run(pending()));
     ["aaa", "bbb", "ccc", "ddd", "eee"].into_iter().for_each(|body| pusher.push(request(body)));
     while metrics.requests(Outcome::Retried) < 2 {

@@ -40,6 +40,7 @@ pub(super) fn parse<Elf: FileHeader<Endian = Endianness>>(
         endian,
         is_64: header.is_type_64(),
         machine: header.e_machine(endian),
+        entry: Svma(header.e_entry(endian).into()),
         segments: segments.into(),
         sections: sections.into(),
         build_id,

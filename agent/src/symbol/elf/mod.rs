@@ -1,6 +1,7 @@
 //! ELF files: headers, segments, sections, symbols. No debug information, that is `dwarf`.
 
 mod build_id;
+mod compressed;
 mod debug_file;
 mod headers;
 mod names;
@@ -94,6 +95,7 @@ pub struct ElfFile {
     endian: Endianness,
     is_64: bool,
     machine: object::elf::Machine,
+    entry: Svma,
     segments: Arc<[Segment]>,
     sections: Arc<[Section]>,
     build_id: Arc<str>,
@@ -146,6 +148,16 @@ impl ElfFile {
 
     pub(crate) fn segments(&self) -> Arc<[Segment]> {
         Arc::clone(&self.segments)
+    }
+
+    /// The machine whose instructions it holds.
+    pub(crate) const fn machine(&self) -> object::elf::Machine {
+        self.machine
+    }
+
+    /// Where a program begins; 0 in most libraries.
+    pub(crate) const fn entry(&self) -> Svma {
+        self.entry
     }
 
     pub(crate) const fn image(&self) -> &Image {

@@ -1,0 +1,242 @@
+//! How one caller is found from its callee, in four bytes.
+//!
+//! ```text
+//!   31            16 15             4 3     0
+//!  ┌────────────────┬────────────────┬───────┐
+//!  │ operand        │ saved          │ kind  │
+//!  └────────────────┴────────────────┴───────┘
+//! ```
+//! `saved`: the caller's frame pointer is so many words below the CFA ("canonical frame address",
+//! the caller's stack pointer); 0 if the callee left it alone. A word has 8 bytes. Zero bytes are
+//! the rule [`Kind::NoInfo`], so memory that nobody wrote says nothing.
+
+/// How to find the CFA, or that there is no caller. The numbers are the table's: append only.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// No table covers the address.
+    NoInfo = 0,
+    /// CFA = stack pointer + operand words.
+    Sp = 1,
+    /// CFA = frame pointer + operand words.
+    Fp = 2,
+    /// CFA = another register + words; only the leaf's registers are known.
+    Register = 3,
+    /// CFA = word at (stack pointer + words) + words.
+    DerefSp = 4,
+    /// CFA = word at (frame pointer + words) + words.
+    DerefFp = 5,
+    /// A PLT stub of x86-64: one word more on the stack from a byte of each 16 on.
+    Plt = 6,
+    /// A signal handler returns to here: the registers are in the frame that the kernel made.
+    Signal = 7,
+    /// The thread's first function: nobody called it.
+    End = 8,
+    /// CFA = stack pointer + words; the return address is in a register (vfork of x86-64).
+    ReturnRegister = 9,
+    /// No table, but the code keeps frame pointers: Go, and most JIT compilers.
+    FramePointer = 10,
+    /// A table covers the address, but with a rule that does not fit here.
+    Unsupported = 11,
+    /// As `Sp`, but `saved` is the place of the return address (arm64).
+    SpLinkSaved = 12,
+    /// As `Fp`, but `saved` is the place of the return address (arm64).
+    FpLinkSaved = 13,
+}
+
+impl Kind {
+    /// Every kind, by its number.
+    pub const ALL: [Self; 14] = [
+        Self::NoInfo,
+        Self::Sp,
+        Self::Fp,
+        Self::Register,
+        Self::DerefSp,
+        Self::DerefFp,
+        Self::Plt,
+        Self::Signal,
+        Self::End,
+        Self::ReturnRegister,
+        Self::FramePointer,
+        Self::Unsupported,
+        Self::SpLinkSaved,
+        Self::FpLinkSaved,
+    ];
+}
+
+/// What a dereferenced CFA starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// The stack pointer.
+    Sp,
+    /// The frame pointer.
+    Fp,
+}
+
+/// A rule. Two are equal if and only if they say the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Rule(pub u32);
+
+/// Most words below the CFA that `saved` can tell.
+const MAX_SAVED: i64 = 0xffe;
+
+impl Rule {
+    /// No table covers the address.
+    pub const NO_INFO: Self = Self::plain(Kind::NoInfo);
+    /// The thread's first function.
+    pub const END: Self = Self::plain(Kind::End);
+    /// A signal handler returns to here.
+    pub const SIGNAL: Self = Self::plain(Kind::Signal);
+    /// Code that keeps frame pointers.
+    pub const FRAME_POINTER: Self = Self::plain(Kind::FramePointer);
+    /// A rule that does not fit.
+    pub const UNSUPPORTED: Self = Self::plain(Kind::Unsupported);
+
+    /// In place of bytes below the CFA: the caller's frame pointer is where ours points to, as in
+    /// functions that align their stack.
+    pub const AT_FRAME_POINTER: i64 = 0xfff * 8;
+
+    /// A PLT stub, whose CFA is a word further from the `from`th byte of each 16 on.
+    #[must_use]
+    pub const fn plt(from: u8) -> Self {
+        Self::pack(Kind::Plt, 0, from as u16 & 0x1f)
+    }
+
+    const fn plain(kind: Kind) -> Self {
+        Self(kind as u32)
+    }
+
+    /// CFA = `kind`'s register + `cfa_bytes`, the frame pointer `saved_bytes` below it (0: not
+    /// saved). [`Self::UNSUPPORTED`] where the numbers do not fit.
+    #[must_use]
+    pub const fn offset(kind: Kind, cfa_bytes: i64, saved_bytes: i64) -> Self {
+        let words = cfa_bytes / 8;
+        let fits = cfa_bytes % 8 == 0 && words >= i16::MIN as i64 && words <= i16::MAX as i64;
+        match saved_words(saved_bytes) {
+            Some(saved) if fits => Self::pack(kind, saved, words as i16 as u16),
+            _ => Self::UNSUPPORTED,
+        }
+    }
+
+    /// CFA = `register` + `cfa_bytes`; or, as [`Kind::ReturnRegister`], the return address in it.
+    #[must_use]
+    pub const fn register(kind: Kind, register: u16, cfa_bytes: i64, saved_bytes: i64) -> Self {
+        let words = cfa_bytes / 8;
+        let fits = cfa_bytes % 8 == 0 && words >= -1024 && words < 1024 && register < 32;
+        match saved_words(saved_bytes) {
+            Some(saved) if fits => Self::pack(kind, saved, ((words as i16 as u16) << 5) | register),
+            _ => Self::UNSUPPORTED,
+        }
+    }
+
+    /// CFA = word at (`base` + `at_bytes`) + `add_bytes`.
+    #[must_use]
+    pub const fn deref(base: Base, at_bytes: i64, add_bytes: i64, saved_bytes: i64) -> Self {
+        let kind = match base {
+            Base::Sp => Kind::DerefSp,
+            Base::Fp => Kind::DerefFp,
+        };
+        if add_bytes % 8 != 0 || add_bytes < -128 || add_bytes >= 128 {
+            return Self::UNSUPPORTED;
+        }
+        let add = (add_bytes / 8) as u16 & 0x1f;
+        Self::register(kind, add, at_bytes, saved_bytes)
+    }
+
+    const fn pack(kind: Kind, saved: u32, operand: u16) -> Self {
+        Self(kind as u32 | saved << 4 | (operand as u32) << 16)
+    }
+
+    /// The kind's number; what is not in [`Kind`] was not written by our builder.
+    #[inline(always)]
+    #[must_use]
+    pub const fn kind(self) -> u32 {
+        self.0 & 0xf
+    }
+
+    /// Bytes that the saved register is below the CFA; 0 if it was not saved.
+    #[inline(always)]
+    #[must_use]
+    pub const fn saved_bytes(self) -> u64 {
+        (self.0 >> 4 & 0xfff) as u64 * 8
+    }
+
+    /// The operand as bytes to add.
+    #[inline(always)]
+    #[must_use]
+    pub const fn offset_bytes(self) -> i64 {
+        (self.0 as i32 >> 16) as i64 * 8
+    }
+
+    /// The operand's upper eleven bits as bytes to add.
+    #[inline(always)]
+    #[must_use]
+    pub const fn long_bytes(self) -> i64 {
+        (self.0 as i32 >> 21) as i64 * 8
+    }
+
+    /// The operand's lower five bits, as a register's DWARF number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn register_number(self) -> u32 {
+        self.0 >> 16 & 0x1f
+    }
+
+    /// The operand's lower five bits as signed bytes to add.
+    #[inline(always)]
+    #[must_use]
+    pub const fn short_bytes(self) -> i64 {
+        ((self.0 << 11) as i32 >> 27) as i64 * 8
+    }
+}
+
+const fn saved_words(bytes: i64) -> Option<u32> {
+    let words = bytes / 8;
+    if bytes == Rule::AT_FRAME_POINTER {
+        return Some(0xfff);
+    }
+    if bytes % 8 != 0 || words < 0 || words > MAX_SAVED { None } else { Some(words as u32) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_s_place_in_the_list_is_its_number() {
+        for (place, kind) in Kind::ALL.iter().enumerate() {
+            assert_eq!(place, *kind as usize, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_packed_comes_back() {
+        let rule = Rule::offset(Kind::Sp, 4096, 16);
+        assert_eq!((rule.kind(), rule.offset_bytes(), rule.saved_bytes()), (1, 4096, 16));
+        let rule = Rule::register(Kind::Register, 10, -8, 0);
+        assert_eq!((rule.register_number(), rule.long_bytes(), rule.saved_bytes()), (10, -8, 0));
+        let rule = Rule::deref(Base::Fp, -8, 8, 16);
+        assert_eq!((rule.kind(), rule.long_bytes(), rule.short_bytes()), (5, -8, 8));
+        assert_eq!(Rule::deref(Base::Sp, 120, -16, 0).short_bytes(), -16);
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_are_said_to_be_unsupported() {
+        for rule in [
+            Rule::offset(Kind::Sp, 4, 0),
+            Rule::offset(Kind::Sp, 8 << 15, 0),
+            Rule::offset(Kind::Sp, 16, 8 << 13),
+            Rule::offset(Kind::Sp, 16, -8),
+            Rule::register(Kind::Register, 32, 8, 0),
+            Rule::register(Kind::Register, 1, 8 << 10, 0),
+            Rule::deref(Base::Sp, 8, 128, 0),
+        ] {
+            assert_eq!(rule, Rule::UNSUPPORTED);
+        }
+    }
+
+    #[test]
+    fn memory_that_nobody_wrote_says_nothing() {
+        assert_eq!(Rule::default(), Rule::NO_INFO);
+    }
+}

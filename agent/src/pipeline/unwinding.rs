@@ -1,0 +1,151 @@
+//! Unwinding as the capture thread uses it: the ends of stacks that the kernel side could not reach,
+//! and what the kernel side is told so that it can reach them next time.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use sonde_ebpf::{
+    StackEnd,
+    unwind::{DirectoryEntry, MappedCode},
+};
+
+use crate::{
+    kernel::{KernelError, Programs, SharedArena, SharedArray, SharedEpoch, SharedProcesses},
+    process::{CodeFile, FileIndex, ProcessTable},
+    record::{ProcessEvent, ProcessEventKind, Sample},
+    symbol::{elf::ElfFile, vdso},
+    telemetry::UnwindMetrics,
+    unwind::{UnwindCounts, Unwinder},
+};
+
+/// A process with more regions than this is told to the kernel side at most once in
+/// [`REPUBLISH_NS`]: meanwhile its new regions are unwound here.
+const MANY_REGIONS: usize = 256;
+const REPUBLISH_NS: u64 = 1_000_000_000;
+
+/// The capture thread's part of unwinding.
+pub(super) struct Unwinding {
+    unwinder: Unwinder<
+        SharedArena,
+        SharedArray<DirectoryEntry>,
+        SharedArray<MappedCode>,
+        SharedProcesses,
+    >,
+    epoch: SharedEpoch,
+    windows: u32,
+    /// Processes that the kernel side is to be told of when the batch is over.
+    untold: FxHashSet<u32>,
+    /// When a process with many regions may be told again.
+    not_before: FxHashMap<u32, u64>,
+    /// Stacks completed here in this window.
+    resumed: u64,
+    counted: UnwindCounts,
+}
+
+impl Unwinding {
+    pub(super) fn new(programs: &mut Programs) -> Result<Self, KernelError> {
+        let (memory, epoch) = programs.take_unwind_memory()?;
+        Ok(Self {
+            unwinder: Unwinder::new(memory),
+            epoch,
+            windows: 0,
+            untold: FxHashSet::default(),
+            not_before: FxHashMap::default(),
+            resumed: 0,
+            counted: UnwindCounts::default(),
+        })
+    }
+
+    /// Takes note of what happened to a process, after the table has.
+    pub(super) fn event(&mut self, event: &ProcessEvent) {
+        let pid = event.pid;
+        match event.kind {
+            ProcessEventKind::Mapped(_) if self.unwinder.is_published(pid) => {
+                self.untold.insert(pid);
+            }
+            ProcessEventKind::Exec { .. } | ProcessEventKind::Exited => {
+                self.unwinder.forget_process(pid);
+                self.untold.remove(&pid);
+                self.not_before.remove(&pid);
+            }
+            _ => {}
+        }
+    }
+
+    /// Completes a sample's user stack. Its process must have been attributed before.
+    pub(super) fn complete(&mut self, table: &ProcessTable, sample: &mut Sample) {
+        let pid = sample.pid;
+        if sample.user_stack.is_empty() {
+            return;
+        }
+        if self.unwinder.is_published(pid) && sample.stack_end != StackEnd::NoMapping {
+            self.unwinder.touch(pid);
+        } else {
+            self.untold.insert(pid);
+        }
+        let Some(rest) = sample.rest.take() else { return };
+        let Some(mappings) = table.mappings(pid) else { return };
+        let mut stack = std::mem::take(&mut sample.user_stack).into_vec();
+        let open = |file, address| open(table, pid, file, address);
+        sample.stack_end =
+            self.unwinder.resume(&rest.resume, &rest.stack, &mappings, &mut stack, open);
+        sample.user_stack = stack.into();
+        self.resumed += 1;
+    }
+
+    /// The batch is over: all events before its end were applied, so what is told now is not what a
+    /// process was before it became another program.
+    pub(super) fn end_batch(&mut self, table: &ProcessTable, now_boot_ns: u64) {
+        self.unwinder.end_round();
+        for pid in std::mem::take(&mut self.untold) {
+            let Some(mappings) = table.mappings(pid) else { continue };
+            if self.not_before.get(&pid).is_some_and(|time| now_boot_ns < *time) {
+                self.untold.insert(pid);
+                continue;
+            }
+            if mappings.regions().count() > MANY_REGIONS {
+                self.not_before.insert(pid, now_boot_ns + REPUBLISH_NS);
+            }
+            let open = |file, address| open(table, pid, file, address);
+            if !self.unwinder.publish(pid, &mappings, open) {
+                tracing::debug!(pid, "no room to tell the kernel side of a process");
+            }
+        }
+    }
+
+    /// A window is over.
+    pub(super) fn end_window(&mut self, metrics: &UnwindMetrics) {
+        self.windows = self.windows.wrapping_add(1);
+        self.epoch.set(self.windows);
+        self.unwinder.set_epoch(self.windows);
+        self.count(metrics);
+    }
+
+    fn count(&mut self, metrics: &UnwindMetrics) {
+        let now = self.unwinder.counts();
+        let before = std::mem::replace(&mut self.counted, now);
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        metrics.table_bytes.set(gauge(now.arena.used_bytes));
+        metrics.table_limit_bytes.set(gauge(now.arena.size_bytes));
+        metrics.pages.set(gauge(now.arena.pages));
+        metrics.pages_built.inc_by(now.pages_built - before.pages_built);
+        metrics.pages_evicted.inc_by(now.arena.evicted - before.arena.evicted);
+        metrics.processes_refused.inc_by(now.processes_refused - before.processes_refused);
+        metrics.stacks_resumed.inc_by(std::mem::take(&mut self.resumed));
+    }
+
+    pub(super) fn forget_file(&mut self, file: FileIndex) {
+        self.unwinder.forget_file(file);
+    }
+}
+
+fn open(table: &ProcessTable, pid: u32, file: CodeFile, address: u64) -> Option<ElfFile> {
+    match file {
+        CodeFile::Vdso => vdso::read_own().ok(),
+        CodeFile::File(index) => {
+            let opened = table.open(pid, index, address);
+            let opened = opened.inspect_err(|error| {
+                tracing::debug!(%error, pid, "no tables from a file that can't be opened");
+            });
+            ElfFile::open(opened.ok()?).ok()
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! One file with code: where it is placed, and pages made of its descriptions.
+
+use std::sync::Arc;
+
+use object::elf::{EM_AARCH64, EM_X86_64};
+use sonde_ebpf::unwind::{PAGE_TEXT_BYTES, Rule};
+
+use super::{
+    cfi::{CfiError, FrameSection, Target, run},
+    page::PageRows,
+};
+use crate::symbol::{
+    FileOffset, Svma,
+    elf::{ElfFile, Segment, svma_of},
+};
+
+/// Text of one file that can have pages; more is unwound by nobody.
+const MAX_PAGES: u64 = 1 << 14;
+
+/// What is known of a file, also when it is closed.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    segments: Arc<[Segment]>,
+    /// 64 KiB units of SVMAs that hold code: the first, and how many.
+    pub(super) first_page: u64,
+    pub(super) pages: u32,
+}
+
+/// Text that lies between two functions is mostly padding: this much of it counts for the first.
+const MAX_PADDING: u64 = 15;
+/// Code that starts a program, where no description covers it.
+const START_BYTES: u64 = 64;
+
+/// An open file with descriptions.
+#[derive(Debug)]
+pub(super) struct Source {
+    frames: FrameSection,
+    target: Target,
+    /// What holds where no description does.
+    gap: Rule,
+    entry: Svma,
+}
+
+impl Layout {
+    pub(super) fn of(elf: &ElfFile) -> Self {
+        let segments = elf.segments();
+        let code = || segments.iter().filter(|segment| segment.executable);
+        let first = code().map(|segment| segment.svma.0 / PAGE_TEXT_BYTES).min().unwrap_or(0);
+        let end = |segment: &Segment| segment.svma.0.saturating_add(segment.file.size);
+        let last = code().map(|segment| end(segment).div_ceil(PAGE_TEXT_BYTES)).max().unwrap_or(0);
+        let pages = last.saturating_sub(first).min(MAX_PAGES);
+        Self { first_page: first, pages: u32::try_from(pages).unwrap_or(0), segments }
+    }
+
+    pub(super) fn svma_of(&self, offset: FileOffset) -> Option<Svma> {
+        svma_of(&self.segments, offset)
+    }
+
+    /// The pieces of a mapping of `size` bytes from `offset` on that hold code, each with where it
+    /// begins in the mapping, its size, and the distance from SVMAs to bytes of the mapping.
+    ///
+    /// By the segments, never "start of the mapping minus its offset": linkers place segments of
+    /// one file at different distances.
+    pub(super) fn pieces(&self, offset: u64, size: u64) -> Vec<Piece> {
+        let mut pieces: Vec<Piece> = Vec::new();
+        for segment in self.segments.iter().filter(|segment| segment.executable) {
+            let covered = pieces.last().map_or(offset, |piece| offset + piece.at + piece.size);
+            // The kernel maps whole pages.
+            let start = (segment.file.offset & !4095).max(covered);
+            let end = segment.file.offset.saturating_add(segment.file.size);
+            let end = end.checked_next_multiple_of(4096).unwrap_or(end).min(offset + size);
+            if start < end {
+                let svma_to_mapping =
+                    segment.file.offset.wrapping_sub(offset).wrapping_sub(segment.svma.0);
+                pieces.push(Piece { at: start - offset, size: end - start, svma_to_mapping });
+            }
+        }
+        pieces
+    }
+}
+
+/// A piece of a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) at: u64,
+    pub(super) size: u64,
+    /// What to add to an SVMA, modulo 2^64, for its place in the mapping.
+    pub(super) svma_to_mapping: u64,
+}
+
+impl Source {
+    /// # Errors
+    /// If the file has no descriptions that we can use: it may keep frame pointers.
+    pub(super) fn open(elf: &ElfFile) -> Result<Self, CfiError> {
+        let target = match elf.machine() {
+            EM_X86_64 if elf.is_64() => Target::X86_64,
+            EM_AARCH64 => Target::Aarch64,
+            _ => return Err(CfiError::ForeignMachine),
+        };
+        // Go keeps frame pointers everywhere and describes only what C brought in.
+        let is_go =
+            elf.section(".gopclntab").is_some() || elf.section(".data.rel.ro.gopclntab").is_some();
+        let gap = if is_go { Rule::FRAME_POINTER } else { Rule::NO_INFO };
+        Ok(Self { frames: FrameSection::open(elf)?, target, gap, entry: elf.entry() })
+    }
+
+    /// Makes the page for the text around `svma`.
+    pub(super) fn build(&mut self, svma: u64) -> Vec<u8> {
+        let mut page = PageRows::new(svma);
+        page.push(page.start(), self.gap);
+        let (start, end) = (page.start(), page.end());
+        let (target, gap, entry) = (self.target, self.gap, self.entry.0);
+        let mut covered = start;
+        let close = |page: &mut PageRows, from: u64, to: u64| {
+            if to.saturating_sub(from) > MAX_PADDING {
+                page.push(from, gap);
+                if (from..to).contains(&entry) && entry != 0 {
+                    page.push(entry, Rule::END);
+                    page.push(entry.saturating_add(START_BYTES).min(to), gap);
+                }
+            }
+        };
+        self.frames.each_in(start, end, |cie, fde| {
+            // Of overlapping descriptions the first one counts for what both cover.
+            let from = fde.start.max(covered);
+            if from >= fde.end {
+                return;
+            }
+            close(&mut page, covered, from);
+            run(cie, fde, target, |svma, rule| {
+                if svma < fde.end {
+                    page.push(svma.max(from), rule);
+                }
+            });
+            covered = fde.end;
+        });
+        close(&mut page, covered, end);
+        self.frames.rest();
+        page.encode()
+    }
+}

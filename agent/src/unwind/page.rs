@@ -1,0 +1,229 @@
+//! Rows to the bytes of a page.
+
+use rustc_hash::FxHashMap;
+use sonde_ebpf::unwind::{INDEX_AT, MAX_PAGE_BYTES, PAGE_TEXT_BYTES, ROWS_AT, RULES_AT, Rule};
+
+/// Rules that a page can name; the last number stands for all that found no place.
+const MAX_RULES: usize = 256;
+
+/// The rows of 64 KiB of text, in order of address.
+#[derive(Debug)]
+pub(super) struct PageRows {
+    first_svma: u64,
+    rows: Vec<(u16, Rule)>,
+}
+
+impl PageRows {
+    /// An empty page for the text around an address: nothing is known of it.
+    pub(super) fn new(svma: u64) -> Self {
+        Self { first_svma: svma & !(PAGE_TEXT_BYTES - 1), rows: vec![(0, Rule::NO_INFO)] }
+    }
+
+    /// SVMA of the first byte.
+    pub(super) const fn start(&self) -> u64 {
+        self.first_svma
+    }
+
+    /// SVMA behind the last byte.
+    pub(super) const fn end(&self) -> u64 {
+        self.first_svma.saturating_add(PAGE_TEXT_BYTES)
+    }
+
+    /// From `svma` on, this rule holds. What is before the page counts for its beginning; what is
+    /// behind it, or before a row that is there already, does not count.
+    pub(super) fn push(&mut self, svma: u64, rule: Rule) {
+        if svma >= self.end() {
+            return;
+        }
+        let Ok(low) = u16::try_from(svma.saturating_sub(self.first_svma)) else { return };
+        match self.rows.last_mut() {
+            Some((last, _)) if *last > low => return,
+            Some((last, held)) if *last == low => *held = rule,
+            Some((_, held)) if *held == rule => return,
+            _ => self.rows.push((low, rule)),
+        }
+        // The row before may say the same now that this one was replaced.
+        if let [.., (_, before), (_, last)] = &self.rows[..]
+            && before == last
+        {
+            self.rows.pop();
+        }
+    }
+
+    /// Rows so far.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The page, but for its generation and time of use.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let rules = Dictionary::of(&self.rows);
+        let rules_at = (ROWS_AT as usize + 2 * self.rows.len()).next_multiple_of(4);
+        let size = rules_at + 4 * rules.list.len();
+        if size > MAX_PAGE_BYTES {
+            // Only a file made to be odd has so many rows.
+            let all = (0, Rule::UNSUPPORTED);
+            return Self { first_svma: self.first_svma, rows: vec![all] }.encode();
+        }
+        let mut page = vec![0; size];
+        let rules_at_value = u16::try_from(rules_at).unwrap_or(u16::MAX);
+        put(&mut page, RULES_AT as usize, &rules_at_value.to_ne_bytes());
+        let mut next = 0;
+        for bucket in 0..=256_usize {
+            while self.rows.get(next).is_some_and(|(low, _)| usize::from(*low) < bucket << 8) {
+                next += 1;
+            }
+            let first = u16::try_from(next).unwrap_or(u16::MAX);
+            put(&mut page, INDEX_AT as usize + 2 * bucket, &first.to_ne_bytes());
+        }
+        for (place, (low, rule)) in self.rows.iter().enumerate() {
+            let [key, _] = low.to_le_bytes();
+            put(&mut page, ROWS_AT as usize + 2 * place, &[key, rules.number(*rule)]);
+        }
+        for (place, rule) in rules.list.iter().enumerate() {
+            put(&mut page, rules_at + 4 * place, &rule.0.to_ne_bytes());
+        }
+        page
+    }
+}
+
+fn put(page: &mut [u8], at: usize, bytes: &[u8]) {
+    page[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+/// The rules of a page, numbered.
+struct Dictionary {
+    list: Vec<Rule>,
+    numbers: FxHashMap<Rule, u8>,
+}
+
+impl Dictionary {
+    fn of(rows: &[(u16, Rule)]) -> Self {
+        let mut counts: FxHashMap<Rule, usize> = FxHashMap::default();
+        for (_, rule) in rows {
+            *counts.entry(*rule).or_default() += 1;
+        }
+        let mut list: Vec<Rule> = counts.keys().copied().collect();
+        // The frequent ones, should there be too many; else by value, so that a page of the same
+        // rows has the same bytes.
+        if list.len() > MAX_RULES {
+            list.sort_by_key(|rule| (std::cmp::Reverse(counts[rule]), *rule));
+            list.truncate(MAX_RULES - 1);
+            list.push(Rule::UNSUPPORTED);
+        } else {
+            list.sort();
+        }
+        let numbers = (0..=u8::MAX).zip(&list).map(|(number, rule)| (*rule, number)).collect();
+        Self { list, numbers }
+    }
+
+    fn number(&self, rule: Rule) -> u8 {
+        self.numbers.get(&rule).copied().unwrap_or(u8::MAX)
+    }
+}
+
+/// A page that is not in the arena.
+pub(super) struct OwnPage<'a>(pub(super) &'a [u8]);
+
+impl sonde_ebpf::unwind::PageBytes for OwnPage<'_> {
+    fn u8(&self, at: u32) -> u8 {
+        self.0.get(at as usize).copied().unwrap_or(0)
+    }
+
+    fn u16(&self, at: u32) -> u16 {
+        u16::from_ne_bytes([self.u8(at), self.u8(at + 1)])
+    }
+
+    fn u32(&self, at: u32) -> u32 {
+        u32::from_ne_bytes([self.u8(at), self.u8(at + 1), self.u8(at + 2), self.u8(at + 3)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sonde_ebpf::unwind::{Kind, find_rule};
+
+    use super::*;
+
+    fn rule(number: i64) -> Rule {
+        Rule::offset(Kind::Sp, 8 * number, 0)
+    }
+
+    fn check(rows: &[(u64, Rule)]) -> Result<(), TestCaseError> {
+        let base = 0x7_0000;
+        let mut page = PageRows::new(base + 5);
+        for (offset, rule) in rows {
+            page.push(base + offset, *rule);
+        }
+        let bytes = page.encode();
+        for address in (0..PAGE_TEXT_BYTES).step_by(7).chain(rows.iter().map(|(at, _)| *at)) {
+            let naive = rows.iter().rev().find(|(at, _)| *at <= address);
+            let expected = naive.map_or(Rule::NO_INFO, |(_, rule)| *rule);
+            prop_assert_eq!(find_rule(&OwnPage(&bytes), base + address), expected);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_page_without_rows_knows_nothing() {
+        check(&[]).expect("equal");
+    }
+
+    #[test]
+    fn rows_before_the_page_hold_at_its_beginning() {
+        let mut page = PageRows::new(0x2_0000);
+        page.push(0x1_fff0, rule(1));
+        page.push(0x1_fff8, rule(2));
+        page.push(0x2_0010, rule(3));
+        page.push(0x3_0000, rule(4));
+        let bytes = page.encode();
+        assert_eq!(find_rule(&OwnPage(&bytes), 0x2_0000), rule(2));
+        assert_eq!(find_rule(&OwnPage(&bytes), 0x2_ffff), rule(3));
+    }
+
+    #[test]
+    fn equal_neighbours_are_one_row() {
+        let mut page = PageRows::new(0);
+        for (at, number) in [(0, 1), (8, 1), (16, 2), (16, 1), (24, 3)] {
+            page.push(at, rule(number));
+        }
+        assert_eq!(page.len(), 2);
+    }
+
+    #[test]
+    fn rules_beyond_the_dictionary_are_unsupported_not_wrong() {
+        let mut page = PageRows::new(0);
+        for number in 0..400 {
+            page.push(2 * number, rule(number as i64 % 300 + 1));
+        }
+        let bytes = page.encode();
+        for number in 0..400 {
+            let found = find_rule(&OwnPage(&bytes), 2 * number);
+            assert!([rule(number as i64 % 300 + 1), Rule::UNSUPPORTED].contains(&found));
+        }
+        assert_eq!(find_rule(&OwnPage(&bytes), 0), rule(1), "the frequent ones have a number");
+    }
+
+    #[test]
+    fn a_row_for_every_byte_is_refused_as_a_whole() {
+        let mut page = PageRows::new(0);
+        for at in 0..PAGE_TEXT_BYTES {
+            page.push(at, rule(at as i64 % 3 + 1));
+        }
+        let bytes = page.encode();
+        assert!(bytes.len() < 1000);
+        assert_eq!(find_rule(&OwnPage(&bytes), 0x1234), Rule::UNSUPPORTED);
+    }
+
+    proptest! {
+        #[test]
+        fn every_address_finds_the_last_row_at_or_before_it(
+            rows in prop::collection::btree_map(0_u64..PAGE_TEXT_BYTES, 1_i64..40, 0..600),
+        ) {
+            let rows: Vec<_> = rows.into_iter().map(|(at, number)| (at, rule(number))).collect();
+            check(&rows)?;
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Files, pages and processes together: what the pipeline sees of unwinding.
+
+use rustc_hash::FxHashMap;
+use sonde_ebpf::{
+    Resume, StackEnd,
+    unwind::{DirectoryEntry, MappedCode, MappingKind, PAGE_TEXT_BYTES, Rule, find_rule},
+};
+
+use super::{
+    arena::ArenaCounts,
+    code::CodeTable,
+    directory::{Directory, Span},
+    file::{Layout, Source},
+    page::OwnPage,
+    resume::{Found, walk},
+};
+use crate::{
+    kernel::{Processes, SharedBytes, SharedRecords, SharedTables},
+    process::{CodeAddress, CodeFile, CodeRegion, FileIndex, Mappings},
+    symbol::elf::ElfFile,
+};
+
+/// A file that this many processes did not give access to is left alone.
+const MAX_ATTEMPTS: u32 = 8;
+
+/// Files that may be open at a time.
+const MAX_OPEN: usize = 512;
+
+/// What was done, and what is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnwindCounts {
+    /// What the arena holds.
+    pub arena: ArenaCounts,
+    /// Pages built since the start.
+    pub pages_built: u64,
+    /// Processes that the kernel side had no room for, since the start.
+    pub processes_refused: u64,
+}
+
+/// The unwinder's state.
+pub struct Unwinder<M, D, R, P> {
+    directory: Directory<M, D>,
+    code: CodeTable<R, P>,
+    files: FxHashMap<CodeFile, KnownFile>,
+    /// Files that could not be opened, and how often that was tried.
+    unreadable: FxHashMap<CodeFile, u32>,
+    open: usize,
+    uses: u64,
+    pages_built: u64,
+}
+
+struct KnownFile {
+    layout: Layout,
+    tables: Tables,
+    span: Option<Span>,
+    last_use: u64,
+}
+
+enum Tables {
+    Open(Box<Source>),
+    Closed,
+    /// It has none.
+    Missing,
+}
+
+impl<M, D, R, P> Unwinder<M, D, R, P>
+where
+    M: SharedBytes,
+    D: SharedRecords<DirectoryEntry>,
+    R: SharedRecords<MappedCode>,
+    P: Processes,
+{
+    /// Nothing is known yet.
+    pub fn new(shared: SharedTables<M, D, R, P>) -> Self {
+        Self {
+            directory: Directory::new(shared.arena, shared.directory),
+            code: CodeTable::new(shared.mappings, shared.processes),
+            files: FxHashMap::default(),
+            unreadable: FxHashMap::default(),
+            open: 0,
+            uses: 0,
+            pages_built: 0,
+        }
+    }
+
+    /// Goes on where the kernel side had to stop. Adds the callers to `stack`; `open` gives access
+    /// to a file, by an address that is mapped from it. Says why the stack ends where it does.
+    pub fn resume(
+        &mut self,
+        resume: &Resume,
+        bytes: &[u8],
+        mappings: &Mappings,
+        stack: &mut Vec<u64>,
+        mut open: impl FnMut(CodeFile, u64) -> Option<ElfFile>,
+    ) -> StackEnd {
+        let find = |address| self.find(mappings, address, &mut open);
+        walk(resume, bytes, stack, find)
+    }
+
+    fn find(
+        &mut self,
+        mappings: &Mappings,
+        address: u64,
+        open: &mut impl FnMut(CodeFile, u64) -> Option<ElfFile>,
+    ) -> Found {
+        let (file, offset) = match mappings.find(address) {
+            Some(CodeAddress::File(file, offset)) => (CodeFile::File(file), offset),
+            Some(CodeAddress::Vdso(offset)) => (CodeFile::Vdso, offset),
+            Some(CodeAddress::Jit(_)) => return Found::Jit,
+            _ => return Found::Nothing,
+        };
+        if !self.know(file, || open(file, address)) {
+            return Found::Unreadable;
+        }
+        let known = &self.files[&file];
+        if matches!(known.tables, Tables::Missing) {
+            return Found::Rule(Rule::FRAME_POINTER);
+        }
+        let Some(svma) = known.layout.svma_of(offset) else { return Found::Rule(Rule::NO_INFO) };
+        self.rule(file, svma.0, || open(file, address)).map_or(Found::Unreadable, Found::Rule)
+    }
+
+    /// The rule for an address of a known file, whose page is made if need be.
+    fn rule(
+        &mut self,
+        file: CodeFile,
+        svma: u64,
+        open: impl FnOnce() -> Option<ElfFile>,
+    ) -> Option<Rule> {
+        let known = self.files.get_mut(&file)?;
+        let page = (svma / PAGE_TEXT_BYTES).checked_sub(known.layout.first_page)?;
+        let page = u32::try_from(page).ok().filter(|page| *page < known.layout.pages);
+        let element = page.zip(known.span).map(|(page, span)| span.first + page);
+        if let Some(rule) = element.and_then(|element| self.directory.rule(element, svma)) {
+            return Some(rule);
+        }
+        if matches!(known.tables, Tables::Closed) {
+            // It had tables when it was open before.
+            known.tables = Tables::Open(Box::new(Source::open(&open()?).ok()?));
+            self.open += 1;
+        }
+        let Tables::Open(source) = &mut known.tables else { return None };
+        let bytes = source.build(svma);
+        self.pages_built += 1;
+        let rule = match element {
+            Some(element) => self.directory.load(element, &bytes, svma),
+            // A file of gigabytes of text, or no room in the directory.
+            None => find_rule(&OwnPage(&bytes), svma),
+        };
+        self.close_files();
+        Some(rule)
+    }
+
+    /// Makes a file known. Whether it could be read, now or before.
+    fn know(&mut self, file: CodeFile, open: impl FnOnce() -> Option<ElfFile>) -> bool {
+        self.uses += 1;
+        if let Some(known) = self.files.get_mut(&file) {
+            known.last_use = self.uses;
+            return true;
+        }
+        let attempts = self.unreadable.get(&file).copied().unwrap_or(0);
+        if attempts >= MAX_ATTEMPTS {
+            return false;
+        }
+        let Some(elf) = open() else {
+            self.unreadable.insert(file, attempts + 1);
+            return false;
+        };
+        self.unreadable.remove(&file);
+        let layout = Layout::of(&elf);
+        let tables = match Source::open(&elf) {
+            Ok(source) => {
+                self.open += 1;
+                Tables::Open(Box::new(source))
+            }
+            Err(error) => {
+                tracing::debug!(%error, ?file, "unwound by frame pointers");
+                Tables::Missing
+            }
+        };
+        let span = match tables {
+            Tables::Missing => None,
+            _ => self.directory.take(layout.pages),
+        };
+        self.files.insert(file, KnownFile { layout, tables, span, last_use: self.uses });
+        self.close_files();
+        true
+    }
+
+    /// Descriptors are given back, of the files used longest ago; they can be opened again.
+    fn close_files(&mut self) {
+        if self.open <= MAX_OPEN {
+            return;
+        }
+        let mut by_use: Vec<(u64, CodeFile)> = self
+            .files
+            .iter()
+            .filter(|(_, known)| matches!(known.tables, Tables::Open(_)))
+            .map(|(file, known)| (known.last_use, *file))
+            .collect();
+        by_use.sort_unstable_by_key(|(last_use, _)| *last_use);
+        for (_, file) in by_use.into_iter().take(MAX_OPEN / 4) {
+            if let Some(known) = self.files.get_mut(&file) {
+                known.tables = Tables::Closed;
+                self.open -= 1;
+            }
+        }
+    }
+
+    /// Tells the kernel side where the code of a process lies.
+    pub fn publish(
+        &mut self,
+        pid: u32,
+        mappings: &Mappings,
+        mut open: impl FnMut(CodeFile, u64) -> Option<ElfFile>,
+    ) -> bool {
+        let mut code = Vec::new();
+        for region in mappings.regions() {
+            self.place(&region, &mut open, &mut code);
+        }
+        self.code.publish(pid, code)
+    }
+
+    fn place(
+        &mut self,
+        region: &CodeRegion,
+        open: &mut impl FnMut(CodeFile, u64) -> Option<ElfFile>,
+        code: &mut Vec<MappedCode>,
+    ) {
+        let CodeRegion { start, end, file_offset, file } = *region;
+        let by_frame_pointers =
+            |kind| MappedCode { start, end, kind: kind as u32, ..MappedCode::default() };
+        let Some(file) = file else {
+            code.push(by_frame_pointers(MappingKind::Jit));
+            return;
+        };
+        if !self.know(file, || open(file, start)) {
+            // Samples there come with their stack, and it is tried again with each, for a while.
+            let given_up = self.unreadable.get(&file).is_some_and(|tried| *tried >= MAX_ATTEMPTS);
+            let kind = if given_up { MappingKind::Opaque } else { MappingKind::Tables };
+            let directory = NO_DIRECTORY;
+            code.push(MappedCode { start, end, directory, kind: kind as u32, bias: 0 });
+            return;
+        }
+        let known = &self.files[&file];
+        if matches!(known.tables, Tables::Missing) {
+            code.push(by_frame_pointers(MappingKind::FramePointers));
+            return;
+        }
+        for piece in known.layout.pieces(file_offset, end - start) {
+            let first = known.layout.first_page;
+            #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32, as documented")]
+            let directory =
+                known.span.map_or(NO_DIRECTORY, |span| span.first.wrapping_sub(first as u32));
+            code.push(MappedCode {
+                start: start + piece.at,
+                end: start + piece.at + piece.size,
+                bias: start.wrapping_add(piece.svma_to_mapping),
+                directory,
+                kind: MappingKind::Tables as u32,
+            });
+        }
+    }
+
+    /// Whether the kernel side was told of a process.
+    #[must_use]
+    pub fn is_published(&self, pid: u32) -> bool {
+        self.code.is_known(pid)
+    }
+
+    /// Notes that a process runs.
+    pub fn touch(&mut self, pid: u32) {
+        self.code.touch(pid);
+    }
+
+    /// A process has ended, or is another program.
+    pub fn forget_process(&mut self, pid: u32) {
+        self.code.forget(pid);
+    }
+
+    /// Nobody maps a file any more.
+    pub fn forget_file(&mut self, file: FileIndex) {
+        self.unreadable.remove(&CodeFile::File(file));
+        if let Some(known) = self.files.remove(&CodeFile::File(file)) {
+            self.open -= usize::from(matches!(known.tables, Tables::Open(_)));
+            if let Some(span) = known.span {
+                self.directory.give_back(span);
+            }
+        }
+    }
+
+    /// A round of the drain thread is over: what nobody reads any more may be used again.
+    pub fn end_round(&mut self) {
+        self.directory.end_round();
+        self.code.end_round();
+    }
+
+    /// From here on, pages are stamped with another epoch.
+    pub fn set_epoch(&mut self, epoch: u32) {
+        self.directory.set_epoch(epoch);
+    }
+
+    /// What was done, and what is held.
+    #[must_use]
+    pub const fn counts(&self) -> UnwindCounts {
+        UnwindCounts {
+            arena: self.directory.counts(),
+            pages_built: self.pages_built,
+            processes_refused: self.code.refused(),
+        }
+    }
+}
+
+/// An element that the directory does not have, for all the text that a mapping can hold.
+const NO_DIRECTORY: u32 = 1 << 31;
