@@ -47,7 +47,7 @@ pub fn routes(store: &Store, settings: &Settings, metrics: &Arc<Metrics>) -> Rou
     let ingest = ingest::routes(store.clone(), settings.limits.clone(), metrics.ingest.clone());
     let routes = Router::new()
         .merge(api.routes())
-        .merge(api.watch_writes(ingest))
+        .merge(ingest)
         .merge(telemetry::routes(Arc::clone(metrics)))
         .merge(ui::routes());
     guard::around(routes, metrics)

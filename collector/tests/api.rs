@@ -1,8 +1,9 @@
 //! The whole collector in one process: what is pushed is seen in every answer.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -23,7 +24,7 @@ const FOLDED: &str = "type=process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 struct Collector {
     routes: Router,
     store: Store,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 struct Answer {
@@ -49,7 +50,7 @@ impl Collector {
         let settings = Settings { store, ..Settings::default() };
         let store = Store::open(settings.store.clone()).await.expect("the store opens");
         let routes = server::routes(&store, &settings, &Arc::new(Metrics::default()));
-        Self { routes, store, _dir: dir }
+        Self { routes, store, dir }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
@@ -71,8 +72,9 @@ impl Collector {
 
     async fn push_folded(&self, service: &str, stacks: &str) {
         let from = now_s() - 60;
+        let name = escaped(service);
         let uri = format!(
-            "/ingest?name={service}&from={from}&until={}&format=folded&sampleRate=100",
+            "/ingest?name={name}&from={from}&until={}&format=folded&sampleRate=100",
             from + 10
         );
         let request = Request::post(uri).body(Body::from(stacks.to_owned())).expect("a request");
@@ -192,6 +194,94 @@ async fn a_selector_and_a_root_narrow_the_answer() {
     assert_eq!(missing["root_missing"], true);
     assert_eq!(total(&missing), total(&all));
     collector.store.close().await;
+}
+
+#[tokio::test]
+async fn a_timeline_is_of_what_the_selector_picks() {
+    let collector = Collector::start().await;
+    collector.push_folded("checkout{pod=\"a\"}", "main;pay 5\nmain;read 2\n").await;
+    collector.push_folded("checkout{pod=\"b\"}", "main;pay 3\n").await;
+    collector.push_folded("search{pod=\"a\"}", "main;find 7\n").await;
+    let of = collector.type_of_folded().await;
+    let mut sums = Vec::new();
+    for selector in [
+        "",
+        "{service_name=\"checkout\"}",
+        "{service_name=\"checkout\",pod=\"b\"}",
+        "{pod=~\"a|c\"}",
+        "{pod!=\"a\"}",
+        "{service_name=\"nobody\"}",
+    ] {
+        let selector = escaped(selector);
+        let common = format!("type={of}&{RANGE}&selector={selector}");
+        let line = collector.ask(&format!("/api/v1/profile/timeline?{common}")).await;
+        let tree = collector.ask(&format!("/api/v1/profile/tree?{common}")).await;
+        let series = line["series"].as_array().expect("series");
+        let values = series.iter().flat_map(|one| one["values"].as_array().expect("values"));
+        let sum: i64 = values.filter_map(Value::as_i64).sum();
+        assert_eq!(sum, tree["total"].as_i64().expect("a total"), "{selector}");
+        sums.push(sum);
+    }
+    let unit = sums[0] / 17;
+    assert_eq!(sums, [17, 10, 3, 14, 3, 0].map(|n| n * unit));
+}
+
+#[tokio::test]
+async fn answers_are_gzipped_for_those_who_take_it() {
+    let collector = Collector::start().await;
+    let stacks: String = (0..500).map(|n| format!("main;function_{n} 1\n")).collect();
+    collector.push_folded("checkout", &stacks).await;
+    let path = format!("/api/v1/profile/top?type={}&{RANGE}", collector.type_of_folded().await);
+    let plain = collector.get(&path).await;
+    assert!(plain.headers.get("content-encoding").is_none());
+    let request = Request::get(path).header("accept-encoding", "gzip");
+    let zipped = collector.send(request.body(Body::empty()).expect("a request")).await;
+    assert_eq!(zipped.headers["content-encoding"], "gzip");
+    assert!(zipped.body.len() * 4 < plain.body.len(), "{} bytes", zipped.body.len());
+    let unzipped: Value = serde_json::from_slice(&unzip(&zipped.body)).expect("JSON");
+    assert_eq!(unzipped["rows"], plain.json()["rows"]);
+    let request = Request::get(format!("/api/v1/profile/download?{RANGE}&{FOLDED}&format=pprof"));
+    let request = request.header("accept-encoding", "gzip").body(Body::empty());
+    let pprof = collector.send(request.expect("a request")).await;
+    assert!(pprof.headers.get("content-encoding").is_none(), "it is gzipped already");
+}
+
+#[tokio::test]
+async fn a_file_damaged_while_running_is_named_in_every_answer_and_the_rest_is_answered() {
+    let collector = Collector::start().await;
+    collector.push_folded("checkout", "main;pay 5\n").await;
+    let folder = collector.dir.path().join("samples");
+    let list = |folder: &Path| -> Vec<_> {
+        let entries = std::fs::read_dir(folder).expect("the folder is there");
+        entries.map(|entry| entry.expect("an entry").path()).collect()
+    };
+    let files = || list(&folder);
+    collector.store.seal().await.expect("it is sealed");
+    // The log goes when its file has taken its place.
+    while list(&collector.dir.path().join("wal")).len() > 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let of = collector.type_of_folded().await;
+    collector.push_folded("search", "main;find 7\n").await;
+    let common = format!("type={of}&{RANGE}");
+    let whole = collector.ask(&format!("/api/v1/profile/tree?{common}")).await;
+    assert_eq!(whole["unread"], serde_json::json!([]));
+    let bytes = std::fs::read(&files()[0]).expect("a file");
+    std::fs::write(&files()[0], &bytes[..bytes.len() - 9]).expect("cut it");
+    // An answer that is kept was right when it was made; this question is a new one.
+    let common = format!("type={of}&from=now-11m&until=now");
+    let tree = collector.ask(&format!("/api/v1/profile/tree?{common}")).await;
+    assert_eq!(tree["total"].as_i64().map(|n| n * 12), whole["total"].as_i64().map(|n| n * 7));
+    let name = tree["unread"][0]["file"].as_str().expect("a name");
+    assert!(files()[0].ends_with(name), "{name}");
+    let line = collector.ask(&format!("/api/v1/profile/timeline?{common}")).await;
+    assert_eq!(line["unread"], tree["unread"]);
+    let trust = collector.ask(&format!("/api/v1/trust?{common}")).await;
+    assert_eq!(trust["lost"]["by_reason"][0]["reason"], format!("damaged file {name}"));
+}
+
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crashes;
+mod full_disk;
 mod hostile_agent;
 mod hostile_collector;
 mod oneshot;

@@ -7,6 +7,7 @@ pub mod http;
 pub mod pprof;
 pub mod process;
 pub mod push;
+pub mod tmpfs;
 pub mod workload;
 
 mod agent;

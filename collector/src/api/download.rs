@@ -15,7 +15,7 @@ use crate::query::{self, Meaning, NodeId, Tree};
 
 /// `GET /api/v1/profile/download`
 pub(super) async fn download(State(api): State<Api>, params: Params) -> Result<Response, ApiError> {
-    let question = params.question()?;
+    let question = params.question(api.snapshot())?;
     let format = params.word("format", &["pprof", "folded", "svg"])?;
     let root = params.root()?;
     let (body, mime, extension) = match format {
@@ -32,13 +32,14 @@ pub(super) async fn download(State(api): State<Api>, params: Params) -> Result<R
 impl Api {
     async fn pprof(&self, question: &Question, root: NodeId) -> Result<Vec<u8>, ApiError> {
         let turn = self.turn().await?;
+        let (snapshot, select) = (&question.snapshot, &question.select);
         let (mut stacks, mut services) = if question.of_one_service() {
-            (self.0.store.merge(&question.select).await?.stacks, Vec::new())
+            (snapshot.merge(select).await?.stacks, Vec::new())
         } else {
-            (Vec::new(), self.0.store.merge_by_service(&question.select).await?.services)
+            (Vec::new(), snapshot.merge_by_service(select).await?.services)
         };
-        let series = self.0.store.series(&question.select).await?;
-        let symbols = self.0.store.symbols();
+        let series = snapshot.series(select).await?;
+        let symbols = snapshot.symbols();
         let of = question.profile_type().cloned();
         let range = question.range;
         let encode = move || {

@@ -12,7 +12,7 @@ use super::Api;
 use super::error::ApiError;
 use super::params::{Params, Question};
 use crate::profile::ProfileType;
-use crate::store::{Select, Series};
+use crate::store::{Select, Series, Snapshot};
 
 /// Name of the profiles in which agents say how far they can be trusted.
 pub(super) const TRUST_PROFILE: &str = "sonde_trust";
@@ -20,16 +20,18 @@ pub(super) const TRUST_PROFILE: &str = "sonde_trust";
 impl Api {
     pub(super) async fn series(
         &self,
+        snapshot: &Snapshot,
         select: &Select,
     ) -> Result<Vec<(Arc<Series>, i64)>, ApiError> {
         let _turn = self.turn().await?;
-        Ok(self.0.store.series(select).await?)
+        Ok(snapshot.series(select).await?)
     }
 }
 
 /// `GET /api/v1/profile/types`
 pub(super) async fn types(State(api): State<Api>, params: Params) -> Result<Json<Value>, ApiError> {
-    let range = params.range()?;
+    let snapshot = api.snapshot();
+    let (range, _) = params.kept_range(&snapshot)?;
     let all = params.text("all") == Some("1");
     let select = Select {
         profile_type: None,
@@ -38,7 +40,7 @@ pub(super) async fn types(State(api): State<Api>, params: Params) -> Result<Json
         until_unix_ms: range.until_ms,
     };
     let mut totals: BTreeMap<ProfileType, i64> = BTreeMap::new();
-    for (series, total) in api.series(&select).await? {
+    for (series, total) in api.series(&snapshot, &select).await? {
         if all || &*series.profile_type.name != TRUST_PROFILE {
             *totals.entry(series.profile_type.clone()).or_default() += total;
         }
@@ -57,8 +59,8 @@ fn described(of: &ProfileType, total: i64) -> Value {
 
 /// `GET /api/v1/labels`
 pub(super) async fn names(State(api): State<Api>, params: Params) -> Result<Json<Value>, ApiError> {
-    let question = params.question()?;
-    let series = api.series(&question.select).await?;
+    let question = params.question(api.snapshot())?;
+    let series = api.series(&question.snapshot, &question.select).await?;
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, value) in series.iter().flat_map(|(series, _)| series.labels.0.iter()) {
         values.entry(name).or_default().insert(value);
@@ -76,10 +78,10 @@ pub(super) async fn values(
     Path(label): Path<String>,
     params: Params,
 ) -> Result<Json<Value>, ApiError> {
-    let question = params.question()?;
+    let question = params.question(api.snapshot())?;
     let limit = params.number("limit", 200_usize, 1..=10_000)?;
     let mut totals: BTreeMap<Arc<str>, i64> = BTreeMap::new();
-    for (series, total) in api.series(&question.select).await? {
+    for (series, total) in api.series(&question.snapshot, &question.select).await? {
         if let Some(value) = series.labels.get(&label) {
             *totals.entry(Arc::clone(value)).or_default() += total;
         }

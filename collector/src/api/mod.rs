@@ -15,13 +15,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{Method, Uri};
+use axum::http::Uri;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 pub(crate) use download::gzip;
 use error::ApiError;
 use trees::Trees;
@@ -85,12 +87,12 @@ impl Api {
             .route("/api/v1/trust", get(trust::trust))
             .route("/api/{*path}", get(no_such_path))
             .layer(from_fn_with_state(self.clone(), within_time))
+            .layer(compression())
             .with_state(self.clone())
     }
 
-    /// Wraps routes that store: what they store is seen by the next question.
-    pub fn watch_writes(&self, routes: Router) -> Router {
-        routes.layer(from_fn_with_state(self.clone(), note_write))
+    fn snapshot(&self) -> Snapshot {
+        self.0.store.snapshot()
     }
 
     /// Waits for a turn.
@@ -126,13 +128,11 @@ async fn within_time(State(api): State<Api>, request: Request, next: Next) -> Re
     tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(too_slow)
 }
 
-async fn note_write(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let writes = request.method() == Method::POST;
-    let response = next.run(request).await;
-    if writes {
-        api.0.trees.data_changed();
-    }
-    response
+/// Trees and tables are JSON of some hundred kilobytes that shrink to a tenth; a pprof download is
+/// gzipped already.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let already = NotForContentType::const_new("application/octet-stream");
+    CompressionLayer::new().compress_when(DefaultPredicate::new().and(already))
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {

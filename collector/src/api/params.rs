@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::error::ApiError;
 use crate::profile::ProfileType;
 use crate::query::{NodeId, Pattern, TimeRange, parse_selector, parse_type};
-use crate::store::{Matcher, Select, Test};
+use crate::store::{Matcher, Select, Snapshot, Test};
 
 const DEFAULT_TYPE: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 
@@ -67,12 +67,16 @@ pub(super) fn refused(name: &'static str, why: impl Into<String>) -> ApiError {
 pub(super) struct Question {
     /// Type, conditions and range.
     pub(super) select: Select,
-    /// The range of `select`.
+    /// The range of `select`: what was asked for, or more where older samples were added up.
     pub(super) range: TimeRange,
+    /// Length of the longest window that samples of the range were added up over.
+    pub(super) window_ms: i64,
     /// The type, spelled in full.
     pub(super) type_text: String,
     /// The selector as it was typed.
     pub(super) selector_text: String,
+    /// What is asked; all parts of the answer are of one moment.
+    pub(super) snapshot: Snapshot,
 }
 
 impl Question {
@@ -135,11 +139,19 @@ impl Params {
         parse_selector(self.text("selector").unwrap_or("")).map_err(ApiError::Selector)
     }
 
-    /// `type`, `selector`, `from` and `until`.
-    pub(super) fn question(&self) -> Result<Question, ApiError> {
+    /// `from` and `until`, as far as samples of the range are kept apart from others.
+    pub(super) fn kept_range(&self, snapshot: &Snapshot) -> Result<(TimeRange, i64), ApiError> {
+        let range = self.range()?;
+        let kept = snapshot.kept(range.from_ms, range.until_ms);
+        let range = TimeRange { from_ms: kept.from_unix_ms, until_ms: kept.until_unix_ms };
+        Ok((range, kept.window_ms))
+    }
+
+    /// `type`, `selector`, `from` and `until`, asked of a snapshot.
+    pub(super) fn question(&self, snapshot: Snapshot) -> Result<Question, ApiError> {
         let type_text = self.text("type").unwrap_or(DEFAULT_TYPE);
         let profile_type = parse_type(type_text).map_err(ApiError::Type)?;
-        let range = self.range()?;
+        let (range, window_ms) = self.kept_range(&snapshot)?;
         let select = Select {
             profile_type: Some(profile_type),
             matchers: self.matchers()?,
@@ -147,7 +159,8 @@ impl Params {
             until_unix_ms: range.until_ms,
         };
         let selector_text = self.text("selector").unwrap_or("").to_owned();
-        Ok(Question { select, range, type_text: type_text.to_owned(), selector_text })
+        let type_text = type_text.to_owned();
+        Ok(Question { select, range, window_ms, type_text, selector_text, snapshot })
     }
 
     /// `root`; the node above all where it is not given.
@@ -194,6 +207,7 @@ mod tests {
         let sort = params.word("sort", &["total", "self"]).expect_err("not a column");
         assert_eq!(sort.to_string(), "`sort` is unknown: give one of total, self");
         assert!(params.root().expect_err("too short").to_string().contains("16 hex digits"));
-        assert!(params.question().err().expect("no type").to_string().contains("`type`"));
+        let wrong = parse_type(params.text("type").unwrap_or_default()).map_err(ApiError::Type);
+        assert!(wrong.expect_err("no type").to_string().contains("`type`"));
     }
 }

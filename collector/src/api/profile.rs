@@ -12,34 +12,37 @@ use super::params::{Params, Question};
 use super::trees::MergedTree;
 use super::{Api, Turn};
 use crate::query::{self, NodeId, Pattern, Sort, Tree, View};
+use crate::store::{Select, Unread};
 
 impl Api {
     /// The merged tree of a question, from the cache or newly merged.
     pub(super) async fn tree(&self, question: &Question) -> Result<Arc<MergedTree>, ApiError> {
-        let key = self.0.trees.key(question);
-        self.0.trees.get(&key, self.merge(question)).await
+        let store = &self.0.store;
+        let fresh = |version: u64, select: &Select| !store.changed_since(version, select);
+        self.0.trees.get(question, fresh, self.merge(question)).await
     }
 
     async fn merge(&self, question: &Question) -> Result<MergedTree, ApiError> {
         let turn: Turn = self.turn().await?;
-        if question.of_one_service() {
-            let merged = self.0.store.merge(&question.select).await?;
-            let symbols = self.0.store.symbols();
-            let events = (merged.value_without_period == 0).then_some(merged.events);
+        let (snapshot, select) = (&question.snapshot, &question.select);
+        let symbols = snapshot.symbols();
+        let (tree, events, unknown) = if question.of_one_service() {
+            let merged = snapshot.merge(select).await?;
             let build = move || (turn, Tree::build(&merged.stacks, &symbols)).1;
-            return Ok(MergedTree { tree: self.compute(build).await?, events });
-        }
-        let merged = self.0.store.merge_by_service(&question.select).await?;
-        let symbols = self.0.store.symbols();
-        let events = (merged.value_without_period == 0).then_some(merged.events);
-        let build = move || (turn, Tree::build_by_service(&merged.services, &symbols)).1;
-        Ok(MergedTree { tree: self.compute(build).await?, events })
+            (self.compute(build).await?, merged.events, merged.value_without_period)
+        } else {
+            let merged = snapshot.merge_by_service(select).await?;
+            let build = move || (turn, Tree::build_by_service(&merged.services, &symbols)).1;
+            (self.compute(build).await?, merged.events, merged.value_without_period)
+        };
+        let unread = snapshot.unread(select.from_unix_ms, select.until_unix_ms);
+        Ok(MergedTree { tree, events: (unknown == 0).then_some(events), unread })
     }
 }
 
 /// `GET /api/v1/profile/tree`
 pub(super) async fn tree(State(api): State<Api>, params: Params) -> Result<Json<Value>, ApiError> {
-    let question = params.question()?;
+    let question = params.question(api.snapshot())?;
     let width = params.number("width", 1200_u32, 1..=16_384)?;
     let (root, pattern) = (params.root()?, params.pattern()?);
     let q = params.text("q").unwrap_or("").to_owned();
@@ -55,6 +58,7 @@ pub(super) async fn tree(State(api): State<Api>, params: Params) -> Result<Json<
     answer["unit"] = question.profile_type().map_or("", |of| &of.sample_unit).into();
     answer["from_ms"] = question.range.from_ms.into();
     answer["until_ms"] = question.range.until_ms.into();
+    answer["window_ms"] = question.window_ms.into();
     Ok(Json(answer))
 }
 
@@ -100,7 +104,13 @@ fn draw(merged: &MergedTree, root: NodeId, width: u32) -> Value {
             "parent": fillers(|filler| filler.parent.into()),
         },
         "max_depth": view.max_depth,
+        "unread": unread(&merged.unread),
     })
+}
+
+/// Stored files that the answer lacks, by name.
+pub(super) fn unread(files: &[Unread]) -> Vec<Value> {
+    files.iter().map(|one| json!({ "file": one.file, "samples": one.samples })).collect()
 }
 
 /// Texts that a screen shows, each once.
@@ -173,7 +183,7 @@ fn found(tree: &Tree, root: NodeId, width: u32, pattern: &Pattern, q: &str) -> V
 
 /// `GET /api/v1/profile/top`
 pub(super) async fn top(State(api): State<Api>, params: Params) -> Result<Json<Value>, ApiError> {
-    let question = params.question()?;
+    let question = params.question(api.snapshot())?;
     let sort =
         if params.word("sort", &["total", "self"])? == "self" { Sort::Own } else { Sort::Total };
     let ascending = params.word("order", &["desc", "asc"])? == "asc";
@@ -197,6 +207,7 @@ pub(super) async fn top(State(api): State<Api>, params: Params) -> Result<Json<V
         json!({
             "total": tree.values(from).1, "functions": rows.len(),
             "root_missing": root_node.is_none(), "rows": page.collect::<Vec<_>>(),
+            "unread": unread(&merged.unread),
         })
     };
     let mut answer = api.compute(answer).await?;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::error::ApiError;
 use super::params::{Params, Question};
+use super::profile::unread;
 use crate::query::{KindSeries, by_kind, step_ms};
 use crate::store::{Select, TimelineBy};
 
@@ -18,9 +19,9 @@ pub(super) async fn timeline(
     State(api): State<Api>,
     params: Params,
 ) -> Result<Json<Value>, ApiError> {
-    let question = params.question()?;
+    let question = params.question(api.snapshot())?;
     let points = params.number("points", 300_u32, 1..=2000)?;
-    let step_ms = step_ms(question.range.length_ms(), points);
+    let step_ms = step_ms(question.range.length_ms(), points, question.window_ms);
     let series = api.by_kind(&question, step_ms).await?;
     let series: Vec<Value> = series
         .iter()
@@ -30,6 +31,7 @@ pub(super) async fn timeline(
         "step_ms": step_ms, "start_ms": question.range.from_ms, "series": series,
         "unit": question.profile_type().map_or("", |of| &of.sample_unit),
         "from_ms": question.range.from_ms, "until_ms": question.range.until_ms,
+        "unread": unread(&question.snapshot.unread(question.range.from_ms, question.range.until_ms)),
     })))
 }
 
@@ -49,8 +51,8 @@ impl Api {
                 until_unix_ms: until_ms,
                 ..question.select.clone()
             };
-            let timeline = self.0.store.timeline(&select, step_ms, TimelineBy::Stack).await?;
-            let symbols = self.0.store.symbols();
+            let timeline = question.snapshot.timeline(&select, step_ms, &TimelineBy::Stack).await?;
+            let symbols = question.snapshot.symbols();
             let part = self.compute(move || by_kind(&timeline, &symbols)).await?;
             if whole.is_empty() {
                 whole = part;

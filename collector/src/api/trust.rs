@@ -13,7 +13,7 @@ use super::labels::TRUST_PROFILE;
 use super::params::{Params, now_ms};
 use crate::profile::ProfileType;
 use crate::query::{self, Count, TimeRange, Trust, names_of};
-use crate::store::{Matcher, Select, StackId, SymbolsView, TimelineBy, TimelineGroup};
+use crate::store::{Matcher, Select, Snapshot, StackId, SymbolsView, TimelineBy, TimelineGroup};
 
 /// Agents push windows of this length, stamped with their start.
 const WINDOW_MS: i64 = 10_000;
@@ -24,19 +24,25 @@ const LIVE_MS: i64 = 60_000;
 
 /// `GET /api/v1/trust`
 pub(super) async fn trust(State(api): State<Api>, params: Params) -> Result<Json<Value>, ApiError> {
-    let range = params.range()?;
+    let snapshot = api.snapshot();
+    let (range, window_ms) = params.kept_range(&snapshot)?;
     let matchers = params.matchers()?;
     let (of_service, of_host): (Vec<_>, Vec<_>) = matchers
         .into_iter()
         .filter(|matcher| matches!(&*matcher.label, "service_name" | "host"))
         .partition(|matcher| &*matcher.label == "service_name");
     let _turn = api.turn().await?;
-    let reports = Reports { api: &api, of_host, range };
+    let reports = Reports { snapshot, of_host, range, window_ms };
     let (events, costs) = (reports.stacks("events").await?, reports.stacks("cost").await?);
-    let symbols = api.0.store.symbols();
+    let symbols = reports.snapshot.symbols();
     let accepts = |service: &str| of_service.iter().all(|matcher| matcher.test.accepts(service));
-    let trust = query::trust(named(&events, &symbols), named(&costs, &symbols), accepts);
+    let mut trust = query::trust(named(&events, &symbols), named(&costs, &symbols), accepts);
     let seen = reports.seen().await?;
+    let unread = reports.snapshot.unread(range.from_ms, range.until_ms);
+    trust.lost.extend(unread.iter().map(|file| Count {
+        reason: format!("damaged file {}", file.file),
+        count: i64::try_from(file.samples).unwrap_or(i64::MAX),
+    }));
     Ok(Json(answer(&trust, &seen, range)))
 }
 
@@ -48,10 +54,11 @@ fn named<'a>(
 }
 
 /// The trust profiles of a range.
-struct Reports<'a> {
-    api: &'a Api,
+struct Reports {
+    snapshot: Snapshot,
     of_host: Vec<Matcher>,
     range: TimeRange,
+    window_ms: i64,
 }
 
 /// Which agents reported, and for how long in all.
@@ -62,7 +69,7 @@ struct Seen {
     covered_ms: i64,
 }
 
-impl Reports<'_> {
+impl Reports {
     fn select(&self, profile_type: Option<ProfileType>, from_ms: i64) -> Select {
         Select {
             profile_type,
@@ -74,7 +81,7 @@ impl Reports<'_> {
 
     /// Senders may spell the period's type as they like, so the types are looked up.
     async fn types(&self, sample_type: &str) -> Result<BTreeSet<ProfileType>, ApiError> {
-        let series = self.api.0.store.series(&self.select(None, self.range.from_ms)).await?;
+        let series = self.snapshot.series(&self.select(None, self.range.from_ms)).await?;
         let types = series.into_iter().map(|(series, _)| series.profile_type.clone());
         Ok(types
             .filter(|of| &*of.name == TRUST_PROFILE && &*of.sample_type == sample_type)
@@ -85,7 +92,7 @@ impl Reports<'_> {
         let mut stacks = Vec::new();
         for of in self.types(sample_type).await? {
             let select = self.select(Some(of), self.range.from_ms);
-            stacks.extend(self.api.0.store.merge(&select).await?.stacks);
+            stacks.extend(self.snapshot.merge(&select).await?.stacks);
         }
         Ok(stacks)
     }
@@ -93,14 +100,14 @@ impl Reports<'_> {
     async fn seen(&self) -> Result<Seen, ApiError> {
         let mut seen = Seen { last_ms: BTreeMap::new(), covered_ms: 0 };
         let mut covered = BTreeSet::new();
-        let coarse_ms = query::step_ms(self.range.length_ms(), 500);
+        let coarse_ms = query::step_ms(self.range.length_ms(), 500, self.window_ms);
         // Coarse over the whole range, then to the second at its end, where staleness shows.
         let end_ms = (self.range.until_ms - 2 * LIVE_MS).max(self.range.from_ms);
         for of in self.types("events").await?.into_iter().chain(self.types("cost").await?) {
             for (from_ms, step_ms) in [(self.range.from_ms, coarse_ms), (end_ms, 1000)] {
                 let select = self.select(Some(of.clone()), from_ms);
                 let by = TimelineBy::Label("host".into());
-                let timeline = self.api.0.store.timeline(&select, step_ms, by).await?;
+                let timeline = self.snapshot.timeline(&select, step_ms, &by).await?;
                 for point in timeline.points {
                     let TimelineGroup::Label(host) = point.group else { continue };
                     let at_ms = from_ms + i64::from(point.step) * step_ms;

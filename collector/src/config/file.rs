@@ -23,6 +23,8 @@ pub struct File {
     pub log: Option<String>,
     /// How long and how much is kept.
     pub retention: Retention,
+    /// When samples are added up over longer windows.
+    pub decay: Decay,
     /// When memory is written to Parquet.
     pub flush: Flush,
     /// What questions may take.
@@ -39,6 +41,18 @@ pub struct Retention {
     /// As `--retention-size`.
     #[serde(deserialize_with = "read_bytes")]
     pub size: Option<u64>,
+}
+
+/// When samples are added up over longer windows. Ages beyond the retention switch it off.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Decay {
+    /// By the minute when they are older than this.
+    #[serde(deserialize_with = "read_duration")]
+    pub minute_after: Option<Duration>,
+    /// By the hour when they are older than this.
+    #[serde(deserialize_with = "read_duration")]
+    pub hour_after: Option<Duration>,
 }
 
 /// When memory is written to Parquet.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::args::ServeArgs;
 use super::file::{File, FileError};
@@ -74,6 +75,8 @@ impl Settings {
         replace(&mut self.store.data_dir, file.data);
         replace(&mut self.store.retention_age, file.retention.age);
         replace(&mut self.store.retention_bytes, file.retention.size);
+        replace(&mut self.store.minute_after, file.decay.minute_after);
+        replace(&mut self.store.hour_after, file.decay.hour_after);
         replace(&mut self.store.flush_interval, file.flush.interval);
         replace(&mut self.store.flush_bytes, file.flush.size);
         replace(&mut self.store.query_memory_bytes, size("query.memory", file.query.memory)?);
@@ -114,6 +117,14 @@ impl Settings {
             let value = format!("{:?}", self.store.retention_age);
             return wrong("retention.age", value, "not less than flush.interval");
         }
+        if self.store.minute_after < Duration::from_secs(3600) {
+            let value = format!("{:?}", self.store.minute_after);
+            return wrong("decay.minute_after", value, "at least 1h");
+        }
+        if self.store.hour_after < self.store.minute_after {
+            let value = format!("{:?}", self.store.hour_after);
+            return wrong("decay.hour_after", value, "not less than decay.minute_after");
+        }
         if self.log.parse::<tracing_subscriber::EnvFilter>().is_err() {
             return wrong(
                 "log",
@@ -133,6 +144,8 @@ impl fmt::Display for Settings {
         writeln!(f, "log: {log}")?;
         let (age, size) = (store.retention_age.as_secs(), store.retention_bytes);
         writeln!(f, "retention:\n  age: {age}s\n  size: {size}B")?;
+        let (minute, hour) = (store.minute_after.as_secs(), store.hour_after.as_secs());
+        writeln!(f, "decay:\n  minute_after: {minute}s\n  hour_after: {hour}s")?;
         let (interval, size) = (store.flush_interval.as_secs(), store.flush_bytes);
         writeln!(f, "flush:\n  interval: {interval}s\n  size: {size}B")?;
         writeln!(
@@ -199,6 +212,10 @@ mod tests {
         let args = ServeArgs { config: Some(file.path().to_owned()), ..ServeArgs::default() };
         let error = Settings::resolve(&args).expect_err("no question could run").to_string();
         assert_eq!(error, "query.concurrency is 0: expected a number from 1 to 256");
+        let file = self::file("decay:\n  minute_after: 5d\n");
+        let args = ServeArgs { config: Some(file.path().to_owned()), ..ServeArgs::default() };
+        let error = Settings::resolve(&args).expect_err("hours before minutes").to_string();
+        assert_eq!(error, "decay.hour_after is 259200s: expected not less than decay.minute_after");
     }
 
     #[test]

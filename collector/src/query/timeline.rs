@@ -17,12 +17,13 @@ pub struct KindSeries {
     pub values: Vec<i64>,
 }
 
-/// Length of a step so that about `points` of them cover `length_ms`: whole multiples of 10 s.
+/// Length of a step so that about `points` of them cover `length_ms`: whole multiples of 10 s, or
+/// of `window_ms` where samples were added up over longer windows.
 #[must_use]
-pub fn step_ms(length_ms: i64, points: u32) -> i64 {
-    let shortest = length_ms.div_euclid(i64::from(points.max(1)));
-    shortest.div_euclid(SHORTEST_STEP_MS).max(0) * SHORTEST_STEP_MS
-        + if shortest % SHORTEST_STEP_MS == 0 && shortest > 0 { 0 } else { SHORTEST_STEP_MS }
+pub fn step_ms(length_ms: i64, points: u32, window_ms: i64) -> i64 {
+    let unit = SHORTEST_STEP_MS.max(window_ms);
+    let wanted = length_ms.div_euclid(i64::from(points.max(1))).max(1);
+    wanted.saturating_add(unit - 1).div_euclid(unit) * unit
 }
 
 /// Folds a timeline by stack into one series per kind of the leaf frame; all five, always.
@@ -62,10 +63,12 @@ mod tests {
 
     #[test]
     fn steps_are_whole_windows_and_never_more_than_asked() {
-        assert_eq!(step_ms(900_000, 300), 10_000);
-        assert_eq!(step_ms(3_600_000, 300), 20_000);
-        assert_eq!(step_ms(3_000_000, 300), 10_000);
-        assert_eq!(step_ms(1, 300), 10_000);
-        assert_eq!(step_ms(86_400_000, 0), 86_400_000);
+        assert_eq!(step_ms(900_000, 300, 1), 10_000);
+        assert_eq!(step_ms(3_600_000, 300, 1), 20_000);
+        assert_eq!(step_ms(3_000_000, 300, 1), 10_000);
+        assert_eq!(step_ms(1, 300, 1), 10_000);
+        assert_eq!(step_ms(86_400_000, 0, 1), 86_400_000);
+        assert_eq!(step_ms(900_000, 300, 60_000), 60_000, "no finer than what is kept");
+        assert_eq!(step_ms(7 * 86_400_000, 100, 3_600_000), 2 * 3_600_000);
     }
 }

@@ -148,6 +148,25 @@ impl Tree {
         })
     }
 
+    /// A flat tree of so many nodes, to fill memory with.
+    #[cfg(test)]
+    pub(crate) fn of_size(nodes: usize) -> Self {
+        let indices = || vec![0; nodes];
+        let values = || vec![1; nodes];
+        Self {
+            frame: indices(),
+            file: indices(),
+            line: indices(),
+            depth: indices(),
+            parent: indices(),
+            end: indices(),
+            own: values(),
+            total: values(),
+            id: vec![0; nodes],
+            ..Self::default()
+        }
+    }
+
     /// Memory it takes, about, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {

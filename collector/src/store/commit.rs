@@ -7,9 +7,10 @@ use std::time::Instant;
 use rustc_hash::FxHashSet;
 use tokio::sync::{mpsc, oneshot};
 
+use super::collect::{Collected, Named};
 use super::error::StoreError;
 use super::files;
-use super::live::{Sealed, Shared};
+use super::live::{Live, Sealed, Shared};
 use super::memtable::{Memtable, SampleRow};
 use super::new_rows::{new_symbols, sample_rows};
 use super::push::{Appended, Prepared};
@@ -33,6 +34,10 @@ pub(super) enum Command {
     Tick,
     /// Seal the segment, whatever its age, and say so.
     Seal { done: oneshot::Sender<Result<(), StoreError>> },
+    /// Note from now on what pushes name.
+    BeginCollection { done: oneshot::Sender<()> },
+    /// Know only these symbols, and what was noted.
+    Adopt { collected: Box<Collected>, done: oneshot::Sender<Result<(), StoreError>> },
 }
 
 /// State of the committing thread.
@@ -44,6 +49,8 @@ pub(super) struct Committer {
     pub(super) segment: u64,
     pub(super) flush_wanted: Arc<tokio::sync::Notify>,
     pub(super) pending: Pending,
+    /// What pushes named since symbols began to be collected.
+    pub(super) noted: Option<Named>,
 }
 
 /// What the active segment has beside its samples.
@@ -77,6 +84,13 @@ impl Committer {
             }
             match other {
                 Some(Command::Seal { done }) => drop(done.send(self.seal())),
+                Some(Command::BeginCollection { done }) => {
+                    self.noted = Some(Named::default());
+                    let _gone = done.send(());
+                }
+                Some(Command::Adopt { collected, done }) => {
+                    drop(done.send(self.adopt(*collected)));
+                }
                 _ => self.seal_if_due(),
             }
         }
@@ -148,10 +162,22 @@ impl Committer {
         Ok(outcomes)
     }
 
+    fn adopt(&mut self, collected: Collected) -> Result<(), StoreError> {
+        let noted = self.noted.take().unwrap_or_default();
+        self.dictionary = collected.adopt(&self.shared, &noted)?;
+        Ok(())
+    }
+
     fn show(&mut self, record: Record) {
+        if let Some(noted) = &mut self.noted {
+            noted.stacks.extend(record.samples.iter().map(|row| row.stack));
+            noted.series.extend(record.samples.iter().map(|row| row.series));
+        }
         let mut live = self.shared.live_mut();
         self.dictionary.take_in(&mut live.symbols, &record.symbols);
         record.samples.iter().for_each(|row| live.active.push(*row));
+        let Live { changes, symbols, .. } = &mut *live;
+        changes.came(&record.samples, symbols);
         drop(live);
         record.pushes.iter().for_each(|push| self.recent.remember(*push));
         self.pending.symbols.append(record.symbols);

@@ -4,18 +4,21 @@
 //! LOCK                         held while a collector has the directory
 //! manifest.json                names every live file below; replaced atomically
 //! wal/<segment>.wal            segments that are not in Parquet files yet
-//! samples/<id>-<hour>.parquet  samples of one hour
+//! samples/<id>-<hour>.parquet  samples of one hour, or hourly sums of the day that begins with it
 //! symbols/<id>-<table>.parquet functions, locations, stacks, series, pushes
 //! *.damaged                    set aside; nothing reads them
 //! ```
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use super::error::StoreError;
 use super::manifest::FileEntry;
+use super::{checksum, parquet_file};
 
 /// A live sample file. When it is replaced it is deleted as soon as the last reader lets go.
 #[derive(Debug)]
@@ -23,17 +26,95 @@ pub(super) struct DataFile {
     pub(super) path: PathBuf,
     pub(super) entry: FileEntry,
     obsolete: AtomicBool,
+    health: Mutex<Health>,
+}
+
+/// What is known about a file's bytes.
+#[derive(Clone, Debug)]
+enum Health {
+    Unknown,
+    /// It was what the manifest says while it had this length and time of change.
+    Whole(u64, Option<SystemTime>),
+    Damaged(String),
 }
 
 impl DataFile {
     pub(super) fn new(folder: &Path, entry: FileEntry) -> Arc<Self> {
         let path = folder.join(&entry.file);
-        Arc::new(Self { path, entry, obsolete: AtomicBool::new(false) })
+        let health = Mutex::new(Health::Unknown);
+        Arc::new(Self { path, entry, obsolete: AtomicBool::new(false), health })
     }
 
     /// To be called once no manifest names the file any more.
     pub(super) fn delete_when_unread(&self) {
         self.obsolete.store(true, Ordering::Release);
+    }
+
+    /// Why the file must not be read, if it must not. Its bytes are read at the first question and
+    /// whenever the file has changed since, which no file of ours does.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Health::Damaged(why) = &*health {
+            return Err(why.clone());
+        }
+        let now = match fs::metadata(&self.path) {
+            Ok(found) => (found.len(), found.modified().ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (0, None),
+            Err(error) => return Err(error.to_string()),
+        };
+        if matches!(&*health, Health::Whole(len, changed) if (*len, *changed) == now) {
+            return Ok(());
+        }
+        match self.entry.check_bytes(&self.path) {
+            Ok(None) => {
+                *health = Health::Whole(now.0, now.1);
+                Ok(())
+            }
+            Ok(Some(why)) => Err(self.damaged(&mut health, why)),
+            // The disk may recover; the next question tries again.
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Forgets what is known, so that the next [`DataFile::check`] reads the file.
+    pub(super) fn doubt(&self) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*health, Health::Whole(..)) {
+            *health = Health::Unknown;
+        }
+    }
+
+    /// Why the file was found damaged, if it was.
+    pub(super) fn damage(&self) -> Option<String> {
+        match &*self.health.lock().unwrap_or_else(PoisonError::into_inner) {
+            Health::Damaged(why) => Some(why.clone()),
+            Health::Unknown | Health::Whole(..) => None,
+        }
+    }
+
+    fn damaged(&self, health: &mut Health, why: String) -> String {
+        tracing::error!(file = %self.path.display(), why, "a stored file is damaged; answers leave it out");
+        *health = Health::Damaged(why.clone());
+        why
+    }
+}
+
+impl FileEntry {
+    /// What is wrong with the bytes of the file that this entry describes, if anything is.
+    pub(super) fn check_bytes(&self, path: &Path) -> io::Result<Option<String>> {
+        let bytes = match fs::metadata(path) {
+            Ok(found) => found.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Some("it is missing".to_owned()));
+            }
+            Err(error) => return Err(error),
+        };
+        if bytes != self.bytes {
+            return Ok(Some(format!("it has {bytes} bytes, {} were written", self.bytes)));
+        }
+        let Some(crc32) = self.crc32 else { return Ok(parquet_file::check_footer(path).err()) };
+        let same = checksum::of_file(path)? == crc32;
+        Ok((!same).then(|| "its checksum is not that of what was written".to_owned()))
     }
 }
 

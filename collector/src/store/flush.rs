@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use super::error::StoreError;
 use super::files::{self, DataFile};
+use super::grain::{Grain, HOUR_MS};
 use super::live::{Sealed, Shared};
 use super::manifest::FileEntry;
-use super::memtable::SampleRow;
-use super::parquet_file::{ParquetFileWriter, samples_schema, sorted_batches};
+use super::parquet_file::{ParquetFileWriter, Written};
+use super::sample_file::{Ranked, Ranks, SampleFileWriter};
 use super::symbols::SymbolRows;
 use super::tables::{self, Table};
-
-pub(super) const HOUR_MS: i64 = 3_600_000;
 
 /// Moments of a flush at which a crash must lose and double nothing; tests stop at each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +35,7 @@ pub(super) fn flush(
     let id = shared.catalog().take_id();
     let samples = write_samples(shared, sealed, id)?;
     at(Step::SamplesWritten);
-    let symbols = write_symbols(shared, &sealed.symbols, id)?;
+    let symbols = write_symbols(shared, [sealed.symbols.clone()], id)?;
     let pushes = write_pushes(shared, sealed, id)?;
     for folder in ["samples", "symbols"] {
         files::sync_folder(&shared.settings.data_dir.join(folder))?;
@@ -68,63 +67,98 @@ pub(super) fn flush(
     Ok(())
 }
 
+/// Rows go to the file of their hour, so that a file is of one time.
 fn write_samples(shared: &Shared, sealed: &Sealed, id: u64) -> Result<Vec<FileEntry>, StoreError> {
-    let mut hours: BTreeMap<i64, Vec<SampleRow>> = BTreeMap::new();
+    let ranks = Ranks::of(&shared.live().symbols.clone());
+    let mut hours: BTreeMap<i64, Vec<Ranked>> = BTreeMap::new();
+    let mut lost = 0;
     for row in sealed.samples.iter() {
-        hours.entry(row.unix_ms.div_euclid(HOUR_MS)).or_default().push(*row);
+        match ranks.rank(*row) {
+            Some(ranked) => {
+                hours.entry(row.unix_ms.div_euclid(HOUR_MS)).or_default().push(ranked);
+            }
+            None => lost += 1,
+        }
     }
-    hours.into_iter().map(|(hour, rows)| write_sample_file(shared, id, hour, rows, 0)).collect()
+    shared.metrics.lost_rows.inc_by(lost);
+    hours.into_iter().map(|(hour, rows)| write_hour(shared, id, hour, rows, &ranks)).collect()
 }
 
-/// Writes one hour's samples, sorted, to a new file that nothing lists yet.
-pub(super) fn write_sample_file(
+fn write_hour(
     shared: &Shared,
     id: u64,
     hour: i64,
-    rows: Vec<SampleRow>,
-    level: u8,
+    mut rows: Vec<Ranked>,
+    ranks: &Ranks,
 ) -> Result<FileEntry, StoreError> {
-    let symbols = shared.live().symbols.clone();
-    let times = || rows.iter().map(|row| row.unix_ms);
-    let (from_unix_ms, until_unix_ms) =
-        (times().min().unwrap_or(0), times().max().unwrap_or(0).saturating_add(1));
-    let count = rows.len() as u64;
-    let (batches, unknown) = sorted_batches(rows, &symbols)?;
-    shared.metrics.lost_rows.inc_by(unknown as u64);
-    let file = format!("samples/{id:012}-{hour}.parquet");
+    rows.sort_unstable();
+    let file = sample_file_name(id, hour);
     let path = shared.settings.data_dir.join(&file);
-    let mut writer = ParquetFileWriter::create(&path, samples_schema())?;
-    batches.iter().try_for_each(|batch| writer.write(batch))?;
-    let (bytes, rows) = (writer.finish()?, count - unknown as u64);
-    Ok(FileEntry { file, bytes, rows, from_unix_ms, until_unix_ms, level })
+    let mut writer = SampleFileWriter::create(&path, ranks, Grain::AsSent)?;
+    rows.into_iter().try_for_each(|row| writer.push(row))?;
+    writer.finish(file)
 }
 
-/// Writes symbol tables; empty ones get no file.
+/// Name below the data directory of a file of samples from this hour on.
+pub(super) fn sample_file_name(id: u64, hour: i64) -> String {
+    format!("samples/{id:012}-{hour}.parquet")
+}
+
+/// Writes symbols that come in portions, each table in a file of its own; empty ones get none.
 pub(super) fn write_symbols(
     shared: &Shared,
-    rows: &SymbolRows,
+    portions: impl IntoIterator<Item = SymbolRows>,
     id: u64,
 ) -> Result<Vec<FileEntry>, StoreError> {
-    let batches = tables::symbol_batches(rows)?;
-    batches.iter().map(|(table, batch)| write_table(shared, *table, batch, id)).collect()
+    let folder = &shared.settings.data_dir;
+    let path = |table: Table| folder.join(symbol_file_name(id, table));
+    let paths = Table::SYMBOLS.map(path);
+    let mut writers: [Option<(ParquetFileWriter<'_>, u64)>; 4] = [const { None }; 4];
+    for portion in portions {
+        for (table, batch) in tables::symbol_batches(&portion)? {
+            let at = Table::SYMBOLS.iter().position(|one| *one == table).unwrap_or(0);
+            if writers[at].is_none() {
+                let writer = ParquetFileWriter::create(&paths[at], batch.schema())?;
+                writers[at] = Some((writer, 0));
+            }
+            if let Some((writer, rows)) = &mut writers[at] {
+                writer.write(&batch)?;
+                *rows += batch.num_rows() as u64;
+            }
+        }
+    }
+    let mut entries = Vec::new();
+    for (table, writer) in Table::SYMBOLS.into_iter().zip(writers) {
+        if let Some((writer, rows)) = writer {
+            entries.push(entry(symbol_file_name(id, table), writer.finish()?, rows));
+        }
+    }
+    Ok(entries)
+}
+
+fn symbol_file_name(id: u64, table: Table) -> String {
+    format!("symbols/{id:012}-{}.parquet", table.name())
+}
+
+fn entry(file: String, written: Written, rows: u64) -> FileEntry {
+    FileEntry {
+        file,
+        bytes: written.bytes,
+        rows,
+        from_unix_ms: 0,
+        until_unix_ms: 0,
+        grain: Grain::AsSent,
+        crc32: Some(written.crc32),
+    }
 }
 
 fn write_pushes(shared: &Shared, sealed: &Sealed, id: u64) -> Result<FileEntry, StoreError> {
-    let entry = write_table(shared, Table::Pushes, &tables::pushes(&sealed.pushes)?, id)?;
-    let latest = sealed.pushes.iter().map(|push| push.received_unix_ms).max().unwrap_or(0);
-    Ok(FileEntry { until_unix_ms: latest + 1, ..entry })
-}
-
-fn write_table(
-    shared: &Shared,
-    table: Table,
-    batch: &arrow::array::RecordBatch,
-    id: u64,
-) -> Result<FileEntry, StoreError> {
-    let file = format!("symbols/{id:012}-{}.parquet", table.name());
+    let file = symbol_file_name(id, Table::Pushes);
     let path = shared.settings.data_dir.join(&file);
+    let batch = tables::pushes(&sealed.pushes)?;
     let mut writer = ParquetFileWriter::create(&path, batch.schema())?;
-    writer.write(batch)?;
-    let (bytes, rows) = (writer.finish()?, batch.num_rows() as u64);
-    Ok(FileEntry { file, bytes, rows, from_unix_ms: 0, until_unix_ms: 0, level: 0 })
+    writer.write(&batch)?;
+    let latest = sealed.pushes.iter().map(|push| push.received_unix_ms).max().unwrap_or(0);
+    let entry = entry(file, writer.finish()?, batch.num_rows() as u64);
+    Ok(FileEntry { until_unix_ms: latest + 1, ..entry })
 }

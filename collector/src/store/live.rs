@@ -4,8 +4,9 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::changes::Changes;
 use super::files::DataFile;
-use super::manifest::Catalog;
+use super::manifest::{Catalog, FileEntry};
 use super::memtable::Memtable;
 use super::metrics::StoreMetrics;
 use super::settings::StoreSettings;
@@ -22,6 +23,9 @@ pub(super) struct Live {
     pub(super) sealed: Vec<Arc<Sealed>>,
     /// Parquet files of samples.
     pub(super) files: Vec<Arc<DataFile>>,
+    /// Files that were set aside: their samples are missing in answers.
+    pub(super) damaged: Vec<FileEntry>,
+    pub(super) changes: Changes,
 }
 
 /// A segment that gets no more rows.

@@ -1,141 +1,110 @@
-//! Looks after the files: merges small ones of an hour, deletes what is older or larger than
-//! allowed, and writes the symbols anew when they lie in too many files.
+//! Looks after the files: merges them and makes them coarser with age, deletes what is older or
+//! larger than allowed, and writes symbols anew when they lie in too many files.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::{mpsc, watch};
+
+use super::collect::collect_if_due;
+use super::commit::Command;
 use super::error::StoreError;
-use super::files::{self, DataFile};
-use super::flush::{HOUR_MS, write_sample_file, write_symbols};
+use super::files;
+use super::flush::write_symbols;
 use super::live::Shared;
 use super::manifest::FileEntry;
-use super::parquet_file;
-use super::tables;
+use super::plan::{self, Ages};
+use super::rewrite::{replace, rewrite, set_aside};
 
-/// An hour is merged for good when it has been over for this long: senders are late sometimes.
-const LATE_MS: i64 = 10 * 60 * 1000;
-/// So many files of an hour that is not over are merged early, for queries' sake.
-const MANY_FILES: usize = 12;
-/// Rows that one merge holds in memory (40 bytes each). Files of half as many stay as they are.
-const MERGE_ROWS: u64 = 4 << 20;
 /// More symbol files than this are written anew as one set.
 const SYMBOL_FILES: usize = 40;
 
 /// One round. Each part is done even if another failed; the first error is returned.
 pub(super) fn look_after(shared: &Shared, now_unix_ms: i64) -> Result<(), StoreError> {
-    let retired = retire(shared, now_unix_ms);
-    let merged = merge_hours(shared, now_unix_ms);
+    let damaged = set_aside_found(shared);
+    let aged = retire_aged(shared, now_unix_ms);
+    let merged = merge_due(shared, Ages::of(&shared.settings), now_unix_ms);
+    let fits = make_room(shared, now_unix_ms);
     let symbols = merge_symbols(shared);
     shared.count_files();
-    retired.and(merged).and(symbols)
+    damaged.and(aged).and(merged).and(fits).and(symbols)
 }
 
-/// Deletes sample files beyond the allowed age, then the oldest while all are too large, and push
-/// files that nobody will ask about any more.
-fn retire(shared: &Shared, now_unix_ms: i64) -> Result<(), StoreError> {
-    let settings = &shared.settings;
-    let before = |age: std::time::Duration| {
-        now_unix_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
-    };
-    let (oldest, oldest_push) =
-        (before(settings.retention_age), before(settings.remember_pushes_for));
-    let manifest = shared.catalog().manifest().clone();
-    let mut bytes = manifest.bytes();
-    let mut samples = manifest.samples.clone();
-    samples.sort_by_key(|entry| entry.until_unix_ms);
-    let mut gone = Vec::new();
-    for entry in samples {
-        if entry.until_unix_ms <= oldest || bytes > settings.retention_bytes {
-            bytes = bytes.saturating_sub(entry.bytes);
-            gone.push(entry);
+/// Sets files aside that a query found damaged.
+fn set_aside_found(shared: &Shared) -> Result<(), StoreError> {
+    let files = shared.live().files.clone();
+    for file in files {
+        if let Some(why) = file.damage() {
+            set_aside(shared, &file, &why)?;
         }
     }
-    let pushes: Vec<FileEntry> =
-        manifest.pushes.into_iter().filter(|entry| entry.until_unix_ms <= oldest_push).collect();
-    if gone.is_empty() && pushes.is_empty() {
+    Ok(())
+}
+
+/// Deletes sample files beyond the allowed age, and push files that nobody will ask about any more.
+fn retire_aged(shared: &Shared, now_unix_ms: i64) -> Result<(), StoreError> {
+    let before = |age: Duration| {
+        now_unix_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
+    };
+    let oldest = before(shared.settings.retention_age);
+    let oldest_push = before(shared.settings.remember_pushes_for);
+    let manifest = shared.catalog().manifest().clone();
+    let old = |entries: Vec<FileEntry>, oldest: i64| -> Vec<FileEntry> {
+        entries.into_iter().filter(|entry| entry.until_unix_ms <= oldest).collect()
+    };
+    delete(shared, &old(manifest.samples, oldest))?;
+    let (pushes, damaged) = (old(manifest.pushes, oldest_push), old(manifest.damaged, oldest));
+    if pushes.is_empty() && damaged.is_empty() {
         return Ok(());
     }
-    shared.metrics.deleted_rows.inc_by(gone.iter().map(|entry| entry.rows).sum());
-    replace(shared, &gone, Vec::new())?;
-    shared.catalog().change(|manifest| manifest.pushes.retain(|entry| !pushes.contains(entry)))?;
+    shared.catalog().change(|manifest| {
+        manifest.pushes.retain(|entry| !pushes.contains(entry));
+        manifest.damaged.retain(|entry| !damaged.contains(entry));
+    })?;
+    shared.live_mut().damaged.retain(|entry| !damaged.contains(entry));
     remove(shared, &pushes);
     Ok(())
 }
 
-fn merge_hours(shared: &Shared, now_unix_ms: i64) -> Result<(), StoreError> {
-    let mut hours: BTreeMap<i64, Vec<FileEntry>> = BTreeMap::new();
-    for entry in &shared.catalog().manifest().samples {
-        if entry.rows <= MERGE_ROWS / 2 {
-            let hour = entry.from_unix_ms.div_euclid(HOUR_MS);
-            hours.entry(hour).or_default().push(entry.clone());
-        }
-    }
-    for (hour, mut entries) in hours {
-        let over = (hour + 1) * HOUR_MS + LATE_MS <= now_unix_ms;
-        let mut rows = 0;
-        entries.retain(|entry| {
-            rows += entry.rows;
-            rows <= MERGE_ROWS
-        });
-        if entries.len() >= if over { 2 } else { MANY_FILES } {
-            merge(shared, hour, &entries)?;
-        }
-    }
-    Ok(())
+fn merge_due(shared: &Shared, ages: Ages, now_unix_ms: i64) -> Result<(), StoreError> {
+    let samples = shared.catalog().manifest().samples.clone();
+    plan::jobs(&samples, ages, now_unix_ms).iter().try_for_each(|job| rewrite(shared, job, |_| {}))
 }
 
-fn merge(shared: &Shared, hour: i64, entries: &[FileEntry]) -> Result<(), StoreError> {
-    let mut rows = Vec::new();
-    for entry in entries {
-        let path = shared.settings.data_dir.join(&entry.file);
-        let read = parquet_file::read(&path, |batch| {
-            rows.extend(tables::read_samples(batch)?);
-            Ok(())
-        });
-        if let Err(error) = read {
-            return set_aside(shared, entry, &error);
+/// While all files are too large: the oldest decay early, and when nothing is left that may, the
+/// oldest are deleted.
+fn make_room(shared: &Shared, now_unix_ms: i64) -> Result<(), StoreError> {
+    let ages = Ages::of(&shared.settings).in_need();
+    let too_large = || shared.catalog().manifest().bytes() > shared.settings.retention_bytes;
+    if !too_large() {
+        return Ok(());
+    }
+    let samples = shared.catalog().manifest().samples.clone();
+    for job in plan::jobs(&samples, ages, now_unix_ms) {
+        if !too_large() {
+            return Ok(());
         }
+        rewrite(shared, &job, |_| {})?;
     }
-    let id = shared.catalog().take_id();
-    let entry = write_sample_file(shared, id, hour, rows, 1)?;
-    files::sync_folder(&shared.settings.data_dir.join("samples"))?;
-    replace(shared, entries, vec![entry])?;
-    shared.metrics.compactions.inc();
-    Ok(())
+    let manifest = shared.catalog().manifest().clone();
+    let mut bytes = manifest.bytes();
+    let mut samples = manifest.samples;
+    samples.sort_by_key(|entry| entry.until_unix_ms);
+    let gone = samples.into_iter().take_while(|entry| {
+        let over = bytes > shared.settings.retention_bytes;
+        bytes = bytes.saturating_sub(entry.bytes);
+        over
+    });
+    delete(shared, &gone.collect::<Vec<_>>())
 }
 
-/// A file that cannot be read is taken from the list; the others are merged in the next round.
-fn set_aside(shared: &Shared, entry: &FileEntry, error: &StoreError) -> Result<(), StoreError> {
-    if !matches!(error, StoreError::Damaged { .. } | StoreError::Table { .. }) {
-        return Err(error.again());
+fn delete(shared: &Shared, entries: &[FileEntry]) -> Result<(), StoreError> {
+    if entries.is_empty() {
+        return Ok(());
     }
-    shared.metrics.damaged_files.inc();
-    shared.metrics.lost_rows.inc_by(entry.rows);
-    shared.catalog().change(|manifest| manifest.samples.retain(|other| other != entry))?;
-    shared.live_mut().files.retain(|file| file.entry != *entry);
-    files::set_aside(&shared.settings.data_dir.join(&entry.file), &error.to_string());
-    Ok(())
-}
-
-/// Puts `new` in the place of `old`, on disk and then for readers. Old files go when their last
-/// reader does.
-fn replace(shared: &Shared, old: &[FileEntry], new: Vec<FileEntry>) -> Result<(), StoreError> {
-    let mut catalog = shared.catalog();
-    catalog.change(|manifest| {
-        manifest.samples.retain(|entry| !old.contains(entry));
-        manifest.samples.extend(new.iter().cloned());
-    })?;
-    let mut live = shared.live_mut();
-    let (gone, mut kept): (Vec<_>, Vec<_>) =
-        live.files.drain(..).partition(|file| old.contains(&file.entry));
-    gone.iter().for_each(|file| file.delete_when_unread());
-    let folder = &shared.settings.data_dir;
-    kept.extend(new.into_iter().map(|entry| DataFile::new(folder, entry)));
-    live.files = kept;
-    drop(live);
-    drop(catalog);
-    drop(gone);
+    replace(shared, entries, None, |_| {})?;
+    shared.metrics.deleted_rows.inc_by(entries.iter().map(|entry| entry.rows).sum());
     Ok(())
 }
 
@@ -148,7 +117,7 @@ fn merge_symbols(shared: &Shared) -> Result<(), StoreError> {
     }
     let symbols = shared.live().symbols.clone();
     let id = shared.catalog().take_id();
-    let new = write_symbols(shared, &symbols.rows(), id)?;
+    let new = write_symbols(shared, symbols.rows(), id)?;
     files::sync_folder(&shared.settings.data_dir.join("symbols"))?;
     shared.catalog().change(|manifest| {
         manifest.symbols.retain(|entry| !old.contains(entry));
@@ -159,21 +128,30 @@ fn merge_symbols(shared: &Shared) -> Result<(), StoreError> {
 }
 
 /// Deletes files that only a start reads. A leftover is removed at the next start.
-fn remove(shared: &Shared, entries: &[FileEntry]) {
+pub(super) fn remove(shared: &Shared, entries: &[FileEntry]) {
     for entry in entries {
         drop(fs::remove_file(shared.settings.data_dir.join(&entry.file)));
     }
 }
 
 /// Runs rounds until the store is closed or its last handle is gone.
-pub(super) async fn run(shared: Arc<Shared>, mut stop: tokio::sync::watch::Receiver<bool>) {
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    commands: mpsc::WeakSender<Command>,
+    mut stop: watch::Receiver<bool>,
+) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(shared.settings.maintenance_interval) => {}
             _ = stop.changed() => return,
         }
+        let Some(commands) = commands.upgrade() else { return };
         let shared = Arc::clone(&shared);
-        let round = move || look_after(&shared, super::now_unix_ms());
+        let round = move || {
+            let now_unix_ms = super::now_unix_ms();
+            look_after(&shared, now_unix_ms)?;
+            collect_if_due(&shared, &commands, now_unix_ms)
+        };
         match tokio::task::spawn_blocking(round).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::files;
+use super::grain::Grain;
 
 const VERSION: u32 = 1;
 const REMEDY: &str =
@@ -25,6 +26,12 @@ pub(super) struct Manifest {
     pub(super) samples: Vec<FileEntry>,
     pub(super) symbols: Vec<FileEntry>,
     pub(super) pushes: Vec<FileEntry>,
+    /// Files that were set aside as damaged, until their samples would be too old to keep.
+    #[serde(default)]
+    pub(super) damaged: Vec<FileEntry>,
+    /// Time of the oldest sample when symbols were last collected.
+    #[serde(default)]
+    pub(super) collected_unix_ms: Option<i64>,
 }
 
 /// One live file.
@@ -34,11 +41,15 @@ pub(super) struct FileEntry {
     pub(super) file: String,
     pub(super) bytes: u64,
     pub(super) rows: u64,
-    /// Times of its rows: from the first, inclusive, to after the last.
+    /// Times of its rows: from the first, inclusive, to after the last, or its window's end.
     pub(super) from_unix_ms: i64,
     pub(super) until_unix_ms: i64,
-    /// 0 as flushed; 1 merged with others of its hour.
-    pub(super) level: u8,
+    /// How its samples were added up. Their times are the starts of its windows.
+    #[serde(default)]
+    pub(super) grain: Grain,
+    /// Of the whole file; older collectors wrote none.
+    #[serde(default)]
+    pub(super) crc32: Option<u32>,
 }
 
 impl Default for Manifest {
@@ -50,7 +61,16 @@ impl Default for Manifest {
             samples: Vec::new(),
             symbols: Vec::new(),
             pushes: Vec::new(),
+            damaged: Vec::new(),
+            collected_unix_ms: None,
         }
+    }
+}
+
+impl FileEntry {
+    /// Whether it may have rows of this range.
+    pub(super) fn overlaps(&self, from_unix_ms: i64, until_unix_ms: i64) -> bool {
+        self.from_unix_ms < until_unix_ms && self.until_unix_ms > from_unix_ms
     }
 }
 

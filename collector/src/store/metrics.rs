@@ -15,6 +15,7 @@ pub struct StoreMetrics {
     pub(super) wal_torn_bytes: Counter,
     pub(super) flush_failures: Counter,
     pub(super) compactions: Counter,
+    pub(super) symbol_collections: Counter,
     pub(super) damaged_files: Counter,
     pub(super) lost_rows: Counter,
     pub(super) deleted_rows: Counter,
@@ -48,6 +49,11 @@ impl StoreMetrics {
             &self.flush_failures,
         );
         counter("collector_compactions", "Merges of sample files", &self.compactions);
+        counter(
+            "collector_symbol_collections",
+            "Times that symbols were collected which no sample names any more",
+            &self.symbol_collections,
+        );
         counter("collector_damaged_files", "Files set aside as damaged", &self.damaged_files);
         counter(
             "collector_lost_rows",

@@ -6,20 +6,28 @@
 //! file, so recovery (`open`) finds every sample in exactly one of the two.
 
 mod background;
+mod changes;
+mod checksum;
+mod collect;
 mod commit;
 mod error;
 mod files;
 mod flush;
+mod grain;
 mod live;
 mod maintenance;
 mod manifest;
 mod memtable;
+mod merge;
 mod metrics;
 mod new_rows;
 mod open;
 mod parquet_file;
+mod plan;
 mod push;
 mod recent;
+mod rewrite;
+mod sample_file;
 mod scan;
 mod select;
 mod settings;
@@ -40,10 +48,11 @@ pub use error::StoreError;
 pub use metrics::StoreMetrics;
 pub use push::{Appended, Push};
 pub use select::{
-    Matcher, Merged, MergedServices, Select, ServiceStacks, Test, Timeline, TimelineBy,
-    TimelineGroup, TimelinePoint,
+    Kept, Matcher, Merged, MergedServices, Select, ServiceStacks, Test, Timeline, TimelineBy,
+    TimelineGroup, TimelinePoint, Unread,
 };
 pub use settings::StoreSettings;
+pub use snapshot::Snapshot;
 pub use symbols::{
     FrameId, FrameName, Function, FunctionId, Line, LocationId, Series, SeriesId, StackId,
     SymbolLocation, SymbolsView,
@@ -53,7 +62,6 @@ use commit::{Command, Committer, Pending};
 use live::Shared;
 use push::Prepared;
 use scan::Engine;
-use snapshot::Snapshot;
 use wal::WalWriter;
 
 /// Pushes that wait for the committing thread; more wait in their own tasks.
@@ -98,11 +106,14 @@ impl Store {
         let (inner, flush_wanted, stop) = opened?;
         let shared = Arc::clone(&inner.shared);
         let flusher = background::flush_sealed(shared, flush_wanted, stop.clone());
-        let maintenance = maintenance::run(Arc::clone(&inner.shared), stop.clone());
         let store = Self { inner: Arc::new(inner) };
-        held(&store.inner.tasks).extend([tokio::spawn(flusher), tokio::spawn(maintenance)]);
+        held(&store.inner.tasks).push(tokio::spawn(flusher));
         if let Some(commands) = store.commands() {
-            tokio::spawn(background::tick(commands.downgrade(), stop));
+            let commands = commands.downgrade();
+            let shared = Arc::clone(&store.inner.shared);
+            let maintenance = maintenance::run(shared, commands.clone(), stop.clone());
+            held(&store.inner.tasks).push(tokio::spawn(maintenance));
+            tokio::spawn(background::tick(commands, stop));
         }
         Ok(store)
     }
@@ -160,12 +171,6 @@ impl Store {
         self.snapshot().series(select).await
     }
 
-    /// The symbols as they are now: take it after the query whose answer it shall resolve.
-    #[must_use]
-    pub fn symbols(&self) -> SymbolsView {
-        SymbolsView(Arc::new(self.inner.shared.live().symbols.clone()))
-    }
-
     /// Seals what is in memory, so that it is written to Parquet soon.
     ///
     /// # Errors
@@ -196,11 +201,19 @@ impl Store {
         }
     }
 
+    /// Whether a question may have another answer than a snapshot of this version gave.
+    #[must_use]
+    pub fn changed_since(&self, version: u64, select: &Select) -> bool {
+        self.inner.shared.live().changes.touch(version, select)
+    }
+
     fn commands(&self) -> Option<mpsc::Sender<Command>> {
         held(&self.inner.commands).clone()
     }
 
-    fn snapshot(&self) -> Snapshot {
+    /// The store as it is now, for questions whose answers have to fit together.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
         let live = self.inner.shared.live();
         let sealed = live.sealed.iter().map(|sealed| sealed.samples.clone());
         Snapshot {
@@ -208,6 +221,8 @@ impl Store {
             symbols: live.symbols.clone(),
             tables: sealed.chain([live.active.clone()]).collect(),
             files: live.files.clone(),
+            damaged: live.damaged.clone(),
+            version: live.changes.version(),
         }
     }
 }
@@ -232,6 +247,7 @@ fn prepare(settings: StoreSettings, metrics: StoreMetrics) -> Result<Started, St
         segment,
         flush_wanted: Arc::clone(&flush_wanted),
         pending: Pending::default(),
+        noted: None,
     };
     let (commands, queue) = mpsc::channel(QUEUE);
     let thread = std::thread::Builder::new()

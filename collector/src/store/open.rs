@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+
 use super::error::StoreError;
 use super::files::{self, DataFile};
 use super::live::{Live, Sealed};
@@ -45,9 +47,10 @@ pub(super) fn open(settings: &StoreSettings, metrics: &StoreMetrics) -> Result<O
     };
     opened.drop_damaged(folder, metrics)?;
     opened.load_symbols(folder, metrics)?;
-    opened.load_pushes(folder)?;
+    opened.load_pushes(folder, metrics)?;
     let entries = opened.catalog.manifest().samples.iter();
     opened.live.files = entries.map(|entry| DataFile::new(folder, entry.clone())).collect();
+    opened.live.damaged = opened.catalog.manifest().damaged.clone();
     opened.replay(folder, metrics)?;
     Ok(opened)
 }
@@ -68,61 +71,93 @@ fn remove_unnamed(catalog: &Catalog, folder: &Path) -> Result<(), StoreError> {
 }
 
 impl Opened {
-    /// Sets files aside that are no Parquet files any more: their data is lost, the rest is not.
+    /// Sets sample files aside that are gone or no Parquet files any more: their data is lost, the
+    /// rest is not. Their bytes are checked at the first question that needs them.
     fn drop_damaged(&mut self, folder: &Path, metrics: &StoreMetrics) -> Result<(), StoreError> {
         let mut damaged: Vec<FileEntry> = Vec::new();
-        for entry in self.catalog.manifest().files() {
+        for entry in &self.catalog.manifest().samples {
             let path = folder.join(&entry.file);
             if let Err(why) = parquet_file::check_footer(&path) {
                 files::set_aside(&path, &why);
                 damaged.push(entry.clone());
             }
         }
+        metrics.lost_rows.inc_by(damaged.iter().map(|entry| entry.rows).sum());
+        self.forget(damaged, metrics)
+    }
+
+    fn forget(
+        &mut self,
+        damaged: Vec<FileEntry>,
+        metrics: &StoreMetrics,
+    ) -> Result<(), StoreError> {
         if damaged.is_empty() {
             return Ok(());
         }
         metrics.damaged_files.inc_by(damaged.len() as u64);
         self.catalog.change(|manifest| {
             let whole = |entry: &FileEntry| !damaged.contains(entry);
-            let lost = manifest.samples.iter().filter(|entry| !whole(entry));
-            metrics.lost_rows.inc_by(lost.map(|entry| entry.rows).sum());
             manifest.samples.retain(whole);
             manifest.symbols.retain(whole);
             manifest.pushes.retain(whole);
+            let samples = damaged.iter().filter(|entry| entry.file.starts_with("samples/"));
+            manifest.damaged.extend(samples.cloned());
         })
     }
 
+    /// Table by table, so that whatever a row names is there before it, in little memory.
     fn load_symbols(&mut self, folder: &Path, metrics: &StoreMetrics) -> Result<(), StoreError> {
-        // Files were listed in the order of their tables, but a merge may have put them apart.
-        let mut rows = SymbolRows::default();
-        for entry in &self.catalog.manifest().symbols {
-            let Some(table) = table_of(&entry.file) else { continue };
-            let path = folder.join(&entry.file);
-            let read =
-                parquet_file::read(&path, |batch| tables::read_symbols(table, batch, &mut rows));
-            if let Err(error) = read {
-                files::set_aside(&path, &error.to_string());
-                metrics.damaged_files.inc();
+        let mut orphans = 0;
+        let mut damaged = Vec::new();
+        for table in Table::SYMBOLS {
+            for entry in &self.catalog.manifest().symbols {
+                if table_of(&entry.file) != Some(table) {
+                    continue;
+                }
+                let (dictionary, symbols) = (&mut self.dictionary, &mut self.live.symbols);
+                let read = read_whole(folder, entry, |batch| {
+                    let mut rows = SymbolRows::default();
+                    tables::read_symbols(table, batch, &mut rows)?;
+                    orphans += dictionary.take_in(symbols, &rows);
+                    Ok(())
+                });
+                if let Err(error) = read {
+                    if matches!(error, StoreError::Io { .. }) {
+                        return Err(error);
+                    }
+                    files::set_aside(&folder.join(&entry.file), &error.to_string());
+                    damaged.push(entry.clone());
+                }
             }
         }
-        let orphans = self.dictionary.take_in(&mut self.live.symbols, &rows);
         if orphans > 0 {
             tracing::warn!(
                 orphans,
                 "symbols whose own symbols are lost; their stacks read as lost"
             );
         }
-        Ok(())
+        self.forget(damaged, metrics)
     }
 
-    fn load_pushes(&mut self, folder: &Path) -> Result<(), StoreError> {
+    /// Without a push file, a push of that time that is sent again is stored again; refusing to
+    /// start would lose more.
+    fn load_pushes(&mut self, folder: &Path, metrics: &StoreMetrics) -> Result<(), StoreError> {
+        let mut damaged = Vec::new();
         for entry in &self.catalog.manifest().pushes {
-            parquet_file::read(&folder.join(&entry.file), |batch| {
-                tables::read_pushes(batch)?.into_iter().for_each(|push| self.recent.remember(push));
+            let recent = &mut self.recent;
+            let read = read_whole(folder, entry, |batch| {
+                tables::read_pushes(batch)?.into_iter().for_each(|push| recent.remember(push));
                 Ok(())
-            })?;
+            });
+            if let Err(error) = read {
+                if matches!(error, StoreError::Io { .. }) {
+                    return Err(error);
+                }
+                files::set_aside(&folder.join(&entry.file), &error.to_string());
+                damaged.push(entry.clone());
+            }
         }
-        Ok(())
+        self.forget(damaged, metrics)
     }
 
     /// Logs up to the flushed segment are in the files; the others become segments in memory that
@@ -176,9 +211,21 @@ impl Opened {
     }
 }
 
+/// Reads a file that is what was written.
+fn read_whole(
+    folder: &Path,
+    entry: &FileEntry,
+    visit: impl FnMut(&RecordBatch) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let path = folder.join(&entry.file);
+    match entry.check_bytes(&path) {
+        Ok(None) => parquet_file::read(&path, visit),
+        Ok(Some(why)) => Err(parquet_file::damaged(&path, why)),
+        Err(error) => Err(StoreError::io("read", path, error)),
+    }
+}
+
 fn table_of(file: &str) -> Option<Table> {
     let name = file.rsplit_once('-')?.1.strip_suffix(".parquet")?;
-    [Table::Functions, Table::Locations, Table::Stacks, Table::Series]
-        .into_iter()
-        .find(|table| table.name() == name)
+    Table::SYMBOLS.into_iter().find(|table| table.name() == name)
 }

@@ -57,10 +57,7 @@ impl Engine {
         filter: &RowFilter,
         key: Key,
     ) -> Result<Vec<(u64, i64)>, StoreError> {
-        let Some(rows) = self.rows(files, filter).await? else { return Ok(Vec::new()) };
-        let key = key_column(key).alias("key");
-        let batches =
-            rows.aggregate(vec![key], vec![sum(col("value")).alias("sum")])?.collect().await?;
+        let batches = self.summed(files, filter, &[key_column(key).alias("key")]).await?;
         let mut sums = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
         for batch in &batches {
             let (keys, values) = (u64s(batch, "key")?, i64s(batch, "sum")?);
@@ -76,9 +73,8 @@ impl Engine {
         filter: &RowFilter,
         mut each: impl FnMut(&str, u64, i64),
     ) -> Result<(), StoreError> {
-        let Some(rows) = self.rows(files, filter).await? else { return Ok(()) };
-        let keys = vec![col("service"), col("stack").alias("key")];
-        let batches = rows.aggregate(keys, vec![sum(col("value")).alias("sum")])?.collect().await?;
+        let keys = [col("service"), col("stack").alias("key")];
+        let batches = self.summed(files, filter, &keys).await?;
         for batch in &batches {
             let service =
                 batch.column_by_name("service").and_then(|column| column.as_string_opt::<i32>());
@@ -99,13 +95,9 @@ impl Engine {
         step_ms: i64,
         key: Key,
     ) -> Result<Vec<(i64, u64, i64)>, StoreError> {
-        let Some(rows) = self.rows(files, filter).await? else { return Ok(Vec::new()) };
         let step = ((col("time") - lit(filter.from_unix_ms)) / lit(step_ms)).alias("step");
-        let key = key_column(key).alias("key");
-        let batches = rows
-            .aggregate(vec![step, key], vec![sum(col("value")).alias("sum")])?
-            .collect()
-            .await?;
+        let keys = [step, key_column(key).alias("key")];
+        let batches = self.summed(files, filter, &keys).await?;
         let mut sums = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
         for batch in &batches {
             let (steps, keys, values) =
@@ -118,38 +110,66 @@ impl Engine {
         Ok(sums)
     }
 
-    /// The rows that pass, not read yet; `None` if no file can have any.
-    async fn rows(
+    /// Sums of the rows that pass. What cannot be read is left out: a file is checked before it is
+    /// read, and again if reading fails.
+    async fn summed(
         &self,
         files: &[Arc<DataFile>],
         filter: &RowFilter,
-    ) -> Result<Option<DataFrame>, StoreError> {
-        let overlaps = |file: &&Arc<DataFile>| {
-            file.entry.from_unix_ms < filter.until_unix_ms
-                && file.entry.until_unix_ms > filter.from_unix_ms
+        keys: &[Expr],
+    ) -> Result<Vec<RecordBatch>, StoreError> {
+        let in_range =
+            |file: &&Arc<DataFile>| file.entry.overlaps(filter.from_unix_ms, filter.until_unix_ms);
+        let files: Vec<Arc<DataFile>> = files.iter().filter(in_range).cloned().collect();
+        let whole = whole(files).await?;
+        let error = match self.sum_files(&whole, filter, keys).await {
+            Ok(batches) => return Ok(batches),
+            Err(error) => error,
         };
-        let files: Vec<&Arc<DataFile>> = files.iter().filter(overlaps).collect();
+        let before = whole.len();
+        whole.iter().for_each(|file| file.doubt());
+        let rest = self::whole(whole).await?;
+        if rest.len() == before {
+            return Err(error);
+        }
+        self.sum_files(&rest, filter, keys).await
+    }
+
+    async fn sum_files(
+        &self,
+        files: &[Arc<DataFile>],
+        filter: &RowFilter,
+        keys: &[Expr],
+    ) -> Result<Vec<RecordBatch>, StoreError> {
         if files.is_empty() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let inside = files.iter().all(|file| {
             file.entry.from_unix_ms >= filter.from_unix_ms
                 && file.entry.until_unix_ms <= filter.until_unix_ms
         });
-        let rows = self.read(&files).await?;
-        Ok(Some(match condition(filter, inside) {
+        let rows = self.read(files).await?;
+        let rows = match condition(filter, inside) {
             Some(condition) => rows.filter(condition)?,
             None => rows,
-        }))
+        };
+        Ok(rows.aggregate(keys.to_vec(), vec![sum(col("value")).alias("sum")])?.collect().await?)
     }
 
-    async fn read(&self, files: &[&Arc<DataFile>]) -> Result<DataFrame, StoreError> {
+    async fn read(&self, files: &[Arc<DataFile>]) -> Result<DataFrame, StoreError> {
         let paths: Vec<String> =
             files.iter().map(|file| file.path.to_string_lossy().into_owned()).collect();
         let schema = samples_schema();
         let options = ParquetReadOptions::default().schema(&schema).skip_metadata(true);
         Ok(self.context.read_parquet(paths, options).await?)
     }
+}
+
+/// Those of the files that can be read. Checking one may read it, so it is done off the threads
+/// that serve.
+async fn whole(files: Vec<Arc<DataFile>>) -> Result<Vec<Arc<DataFile>>, StoreError> {
+    let check = move || files.into_iter().filter(|file| file.check().is_ok()).collect();
+    tokio::task::spawn_blocking(check).await.map_err(|_| StoreError::Closed)
 }
 
 fn key_column(key: Key) -> Expr {

@@ -65,6 +65,26 @@ impl Select {
     }
 }
 
+/// How finely samples of a range are kept; see [`super::Snapshot::kept`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Start of the first window that has a part of the range, in milliseconds since 1970.
+    pub from_unix_ms: i64,
+    /// End of the last one.
+    pub until_unix_ms: i64,
+    /// Length of the longest window in the range, in milliseconds; 1 where nothing was added up.
+    pub window_ms: i64,
+}
+
+/// A stored file that could not be read, so that answers lack its samples.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Its name below the data directory.
+    pub file: String,
+    /// How many samples it had, of all services.
+    pub samples: u64,
+}
+
 /// Values added up by stack.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Merged {

@@ -12,9 +12,14 @@ pub struct StoreSettings {
     pub flush_interval: Duration,
     /// A segment is written to Parquet when its samples take this much memory.
     pub flush_bytes: u64,
+    /// Samples older than this are added up by the minute.
+    pub minute_after: Duration,
+    /// Samples older than this are added up by the hour.
+    pub hour_after: Duration,
     /// Samples older than this are deleted.
     pub retention_age: Duration,
-    /// The oldest samples are deleted while all Parquet files together are larger than this.
+    /// While all Parquet files together are larger than this, the oldest samples are added up more
+    /// coarsely before their time, and where that is not enough deleted.
     pub retention_bytes: u64,
     /// How often files are compacted and retention is applied.
     pub maintenance_interval: Duration,
@@ -34,6 +39,8 @@ impl Default for StoreSettings {
             data_dir: PathBuf::from("sonde-data"),
             flush_interval: Duration::from_secs(5 * 60),
             flush_bytes: 64 << 20,
+            minute_after: Duration::from_secs(24 * 3600),
+            hour_after: Duration::from_secs(3 * 24 * 3600),
             retention_age: Duration::from_secs(7 * 24 * 3600),
             retention_bytes: 10 << 30,
             maintenance_interval: Duration::from_secs(60),

@@ -8,13 +8,14 @@ use rustc_hash::FxHashMap;
 
 use super::error::StoreError;
 use super::files::DataFile;
+use super::manifest::FileEntry;
 use super::memtable::{Memtable, SampleRow};
 use super::scan::{Engine, Key, RowFilter};
 use super::select::{
-    Merged, MergedServices, Select, ServiceStacks, Timeline, TimelineBy, TimelineGroup,
-    TimelinePoint,
+    Kept, Merged, MergedServices, Select, ServiceStacks, Timeline, TimelineBy, TimelineGroup,
+    TimelinePoint, Unread,
 };
-use super::symbols::{Series, StackId, Symbols};
+use super::symbols::{Series, StackId, Symbols, SymbolsView};
 
 /// More steps than any screen has pixels; a question for more is a mistake.
 const MAX_STEPS: i64 = 20_000;
@@ -22,14 +23,18 @@ const MAX_STEPS: i64 = 20_000;
 /// More services or types than this in one condition cost more than the rows they would leave out.
 const MAX_NAMES: usize = 256;
 
-/// Everything a query reads. Writes after it was taken are not seen; files that are replaced
+/// The store at one moment. Writes after it was taken are not seen; files that are replaced
 /// meanwhile stay until it is dropped.
-pub(super) struct Snapshot {
+#[derive(Clone)]
+pub struct Snapshot {
     pub(super) engine: Arc<Engine>,
     pub(super) symbols: Symbols,
     /// Samples in memory: sealed segments and the one being filled.
     pub(super) tables: Vec<Memtable>,
     pub(super) files: Vec<Arc<DataFile>>,
+    /// Files that were set aside before.
+    pub(super) damaged: Vec<FileEntry>,
+    pub(super) version: u64,
 }
 
 /// The series that pass a question's conditions.
@@ -39,8 +44,54 @@ struct Chosen {
 }
 
 impl Snapshot {
+    /// The symbols that resolve every stack this snapshot answers with.
+    #[must_use]
+    pub fn symbols(&self) -> SymbolsView {
+        SymbolsView(Arc::new(self.symbols.clone()))
+    }
+
+    /// Counts the changes of the store up to this snapshot; see [`super::Store::changed_since`].
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// How finely samples of a range are kept, and the range as far as it has to be widened so that
+    /// it begins and ends between them: of an hour that was added up nobody knows the first half.
+    #[must_use]
+    pub fn kept(&self, from_unix_ms: i64, until_unix_ms: i64) -> Kept {
+        let mut kept = Kept { from_unix_ms, until_unix_ms, window_ms: 1 };
+        let entries = || self.files.iter().map(|file| &file.entry);
+        for entry in entries().filter(|entry| entry.overlaps(from_unix_ms, until_unix_ms)) {
+            kept.from_unix_ms = kept.from_unix_ms.min(entry.grain.floor(from_unix_ms));
+            if until_unix_ms < entry.until_unix_ms {
+                kept.until_unix_ms = kept.until_unix_ms.max(entry.grain.ceil(until_unix_ms));
+            }
+        }
+        let (from, until) = (kept.from_unix_ms, kept.until_unix_ms);
+        for entry in entries().filter(|entry| entry.overlaps(from, until)) {
+            kept.window_ms = kept.window_ms.max(entry.grain.window_ms());
+        }
+        kept
+    }
+
+    /// Files known to be damaged, whose samples of a range are missing in answers. Ask after the
+    /// question: it is what finds them.
+    #[must_use]
+    pub fn unread(&self, from_unix_ms: i64, until_unix_ms: i64) -> Vec<Unread> {
+        let found = self.files.iter().filter(|file| file.damage().is_some());
+        let entries = found.map(|file| &file.entry).chain(&self.damaged);
+        entries
+            .filter(|entry| entry.overlaps(from_unix_ms, until_unix_ms))
+            .map(|entry| Unread { file: entry.file.clone(), samples: entry.rows })
+            .collect()
+    }
+
     /// Sum by stack.
-    pub(super) async fn merge(&self, select: &Select) -> Result<Merged, StoreError> {
+    ///
+    /// # Errors
+    /// The query failed or needed more memory than it may take.
+    pub async fn merge(&self, select: &Select) -> Result<Merged, StoreError> {
         let chosen = self.choose(select);
         let sums = self.sums(&chosen, Key::Stack).await?;
         let total = sums.values().fold(0, |all: i64, sum| all.saturating_add(*sum));
@@ -49,11 +100,11 @@ impl Snapshot {
         Ok(Merged { stacks, events, value_without_period, series: chosen.series.len() })
     }
 
-    /// Sum by stack, service by service.
-    pub(super) async fn merge_by_service(
-        &self,
-        select: &Select,
-    ) -> Result<MergedServices, StoreError> {
+    /// Sum by stack, service by service, in the order of their names.
+    ///
+    /// # Errors
+    /// As [`Snapshot::merge`].
+    pub async fn merge_by_service(&self, select: &Select) -> Result<MergedServices, StoreError> {
         let chosen = self.choose(select);
         let mut sums: BTreeMap<Arc<str>, FxHashMap<u64, i64>> = BTreeMap::new();
         if chosen.series.is_empty() {
@@ -88,19 +139,23 @@ impl Snapshot {
         })
     }
 
-    /// Sum by series.
-    pub(super) async fn series(
-        &self,
-        select: &Select,
-    ) -> Result<Vec<(Arc<Series>, i64)>, StoreError> {
+    /// The selected series that have samples in the range, each with their sum.
+    ///
+    /// # Errors
+    /// As [`Snapshot::merge`].
+    pub async fn series(&self, select: &Select) -> Result<Vec<(Arc<Series>, i64)>, StoreError> {
         let chosen = self.choose(select);
         let totals = self.sums(&chosen, Key::Series).await?;
         let named = |(id, total)| Some((Arc::clone(chosen.series.get(&id)?), total));
         Ok(totals.into_iter().filter_map(named).collect())
     }
 
-    /// Sum by step and group.
-    pub(super) async fn timeline(
+    /// Sum by step and by what `by` says. A step begins at `from_unix_ms + n * step_ms`; steps
+    /// shorter than [`Kept::window_ms`] show the windows' starts, not the load.
+    ///
+    /// # Errors
+    /// Too many steps, or as [`Snapshot::merge`].
+    pub async fn timeline(
         &self,
         select: &Select,
         step_ms: i64,

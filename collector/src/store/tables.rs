@@ -27,6 +27,10 @@ pub(super) enum Table {
 }
 
 impl Table {
+    /// The symbol tables, in an order in which each names only what came before.
+    pub(super) const SYMBOLS: [Self; 4] =
+        [Self::Functions, Self::Locations, Self::Stacks, Self::Series];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Functions => "functions",
@@ -348,4 +352,11 @@ pub(super) fn read_samples(batch: &RecordBatch) -> Result<Vec<SampleRow>, StoreE
         value: value.value(row),
     };
     Ok((0..stack.len()).map(row).collect())
+}
+
+/// Stacks and series of a samples batch.
+pub(super) fn read_sample_names(batch: &RecordBatch) -> Result<(&[u64], &[u64]), StoreError> {
+    let reader = Reader { table: Table::Samples, batch };
+    let stacks = reader.numbers::<UInt64Type>("stack")?;
+    Ok((stacks.values(), reader.numbers::<UInt64Type>("series")?.values()))
 }

@@ -1,6 +1,10 @@
 //! Facts about the whole store.
 #![expect(clippy::unwrap_used, reason = "a failure here is the test's failure")]
 
+mod collect;
+mod damage;
+mod decay;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -84,8 +88,8 @@ fn service(service: u8) -> Matcher {
 
 /// The answer with names: folded stacks, outermost frame first.
 async fn folded(store: &Store, select: &Select) -> BTreeMap<String, i64> {
-    let merged = store.merge(select).await.unwrap();
-    let symbols = store.symbols();
+    let snapshot = store.snapshot();
+    let (merged, symbols) = (snapshot.merge(select).await.unwrap(), snapshot.symbols());
     let mut frames = Vec::new();
     let name = |id: &FrameId| symbols.frame(*id).unwrap().name.to_string();
     let mut all = BTreeMap::new();
@@ -291,10 +295,11 @@ async fn symbols_written_anew_resolve_as_before() {
     let home = TempDir::new().unwrap();
     let expected = crashed(home.path()).await;
     let store = Store::open(settings(home.path())).await.unwrap();
-    let rows = store.inner.shared.live().symbols.rows();
+    let rows: Vec<_> = store.inner.shared.live().symbols.rows().collect();
     let (mut symbols, mut dictionary) =
         (symbols::Symbols::default(), symbols::Dictionary::default());
-    assert_eq!(dictionary.take_in(&mut symbols, &rows), 0);
+    let orphans = rows.iter().map(|rows| dictionary.take_in(&mut symbols, rows));
+    assert_eq!(orphans.sum::<usize>(), 0);
     let view = SymbolsView(Arc::new(symbols));
     let mut frames = Vec::new();
     let mut texts: Vec<String> = Vec::new();

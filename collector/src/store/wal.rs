@@ -55,11 +55,17 @@ impl WalWriter {
             .open(&path)
             .map_err(|error| StoreError::io("create", &path, error))?;
         let mut writer = Self { file, path, len: 0 };
-        writer.append_bytes(MAGIC)?;
-        if let Some(folder) = writer.path.parent() {
-            super::files::sync_folder(folder)?;
+        if let Err(error) = writer.begin() {
+            // Without room for it now; the next try makes it anew.
+            drop(std::fs::remove_file(&writer.path));
+            return Err(error);
         }
         Ok(writer)
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        self.append_bytes(MAGIC)?;
+        self.path.parent().map_or(Ok(()), super::files::sync_folder)
     }
 
     pub(super) fn path(&self) -> &Path {

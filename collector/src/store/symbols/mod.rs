@@ -4,6 +4,7 @@
 
 mod chunked;
 mod dictionary;
+mod export;
 mod rows;
 mod view;
 

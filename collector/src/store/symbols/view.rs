@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::{
-    Chunked, FrameId, FrameName, Function, FunctionId, FunctionRow, Line, LocationId, LocationRow,
-    Series, SeriesId, StackId, StackRow, SymbolLocation, SymbolRows,
+    Chunked, FrameId, FrameName, Function, FunctionId, LocationId, Series, SeriesId, StackId,
+    SymbolLocation,
 };
 
 const SHARDS: usize = 256;
@@ -57,46 +57,12 @@ impl Symbols {
         self.stacks.get(hash).is_some()
     }
 
+    pub(in crate::store) fn has_series(&self, id: u64) -> bool {
+        self.series_by_id.contains_key(&SeriesId(id))
+    }
+
     pub(in crate::store) fn series_by_id(&self, id: SeriesId) -> Option<&Arc<Series>> {
         self.series.get(*self.series_by_id.get(&id)? as usize)
-    }
-
-    /// Everything as rows, to be written anew.
-    pub(in crate::store) fn rows(&self) -> SymbolRows {
-        let function = |row: &Function| FunctionRow {
-            hash: row.hash,
-            name: row.name.clone(),
-            system_name: row.system_name.clone(),
-            file: row.file.clone(),
-        };
-        SymbolRows {
-            functions: self.functions.iter().map(function).collect(),
-            locations: self.locations.iter().map(|row| self.location_row(row)).collect(),
-            stacks: self.stacks.iter().map(|(hash, leaf)| self.stack_row(hash, leaf)).collect(),
-            series: self.series.iter().cloned().collect(),
-        }
-    }
-
-    fn location_row(&self, row: &SymbolLocation) -> LocationRow {
-        let hash = |line: &Line| self.functions.get(line.function.0 as usize).map(|f| f.hash);
-        LocationRow {
-            hash: row.hash,
-            address: row.address,
-            binary: row.binary.clone(),
-            build_id: row.build_id.clone(),
-            functions: row.lines.iter().filter_map(hash).collect(),
-            lines: row.lines.iter().map(|line| line.line).collect(),
-        }
-    }
-
-    fn stack_row(&self, hash: u64, leaf: u32) -> StackRow {
-        let mut locations = Vec::new();
-        let mut at = leaf;
-        while let Some(node) = self.nodes.get(at as usize) {
-            locations.extend(self.locations.get(node.location.0 as usize).map(|row| row.hash));
-            at = node.parent;
-        }
-        StackRow { hash, locations }
     }
 
     pub(in crate::store) fn series(&self) -> impl Iterator<Item = &Arc<Series>> {
