@@ -339,3 +339,59 @@ fn the_vdso_is_named_like_a_file() {
     let mut known = found.filter(|symbol| matches!(symbol, Symbol::Known(_)));
     assert!(known.any(|symbol| names(&symbol)[0].contains("clock_gettime")));
 }
+
+/// Runs a tool that the test cannot do without.
+fn must(folder: &Path, program: &str, words: &[&str]) {
+    let output = Command::new(program).current_dir(folder).args(words).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program} {words:?}: {output:?}");
+}
+
+#[test]
+fn symbols_embedded_in_a_stripped_program_are_read() {
+    let program = Program::with(&[]);
+    let hidden = program.offset_of("hidden");
+    let folder = program.folder.path();
+    must(folder, "objcopy", &["--only-keep-debug", "program", "mini"]);
+    must(folder, "strip", &["program"]);
+    assert_eq!(program.name_at(hidden), Symbol::Unknown(UnknownReason::Stripped));
+    must(folder, "xz", &["mini"]);
+    must(folder, "objcopy", &["--add-section", ".gnu_debugdata=mini.xz", "program"]);
+    assert_eq!(names(&program.name_at(hidden)), ["hidden"]);
+}
+
+#[test]
+fn debug_information_split_off_at_compile_time_is_found() {
+    expect_inlined(&Program::with(&["-g", "-gsplit-dwarf"]));
+    expect_inlined(&Program::with(&["-gdwarf-4", "-gsplit-dwarf"]));
+}
+
+#[test]
+fn debug_information_split_off_by_another_compilation_is_not_believed() {
+    let program = Program::with(&["-g", "-gsplit-dwarf"]);
+    let outer = program.offset_of("outer");
+    let folder = program.folder.path();
+    let dwo = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let dwo = dwo.into_iter().find(|path| path.extension().is_some_and(|e| e == "dwo")).unwrap();
+    let source = SOURCE.replace("inner", "other");
+    std::fs::write(folder.join("program.c"), source).unwrap();
+    let name = dwo.file_stem().unwrap().to_str().unwrap().to_owned();
+    let object = format!("{name}.o");
+    must(folder, "cc", &["-O2", "-g", "-gsplit-dwarf", "-c", "program.c", "-o", &object]);
+    assert!(!names(&program.name_at(outer)).contains(&"other"), "{dwo:?}");
+}
+
+#[test]
+fn a_package_of_split_debug_information_is_found_beside_the_program() {
+    // What makes packages here knows of no later version.
+    let program = Program::with(&["-gdwarf-4", "-gsplit-dwarf"]);
+    let folder = program.folder.path();
+    must(folder, "dwp", &["-e", "program", "-o", "program.dwp"]);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "dwo") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    expect_inlined(&program);
+}

@@ -1,11 +1,18 @@
 //! One open binary: names for its addresses from debug information and symbol tables, its own or
 //! those of its separate debug file. Everything is loaded when first needed and can be let go.
+//!
+//! Sources, best first: Go's own table (of Go programs, which have no better one); debug information
+//! (with inlined functions and lines); symbol tables of the separate debug file, of the file, and of
+//! the file embedded in it.
 
 use std::path::{Path, PathBuf};
 
 use super::Svma;
 use super::dwarf::{DebugInfo, DebugInfoLimits, DebugInfoLoss, SourceFrame};
-use super::elf::{ElfError, ElfFile, ElfSymbols, Section, find_debug_file};
+use super::elf::{
+    ElfError, ElfFile, ElfSymbols, Section, find_debug_file, find_embedded, find_supplement,
+};
+use super::go::GoTable;
 
 /// What a binary needs of the settings.
 #[derive(Clone, Debug)]
@@ -20,6 +27,8 @@ pub(super) struct Sources {
 pub(super) struct Binary {
     symbols: ElfSymbols,
     separate: Separate,
+    embedded: Embedded,
+    go: Go,
     debug_info: Loading,
     /// Windows that ended since debug information was last asked for.
     idle_windows: u8,
@@ -38,7 +47,20 @@ const MAX_CORRUPT: u8 = 16;
 enum Separate {
     NotYet,
     Absent,
+    Found { symbols: Box<ElfSymbols>, path: PathBuf },
+}
+
+/// The small file in `.gnu_debugdata`, which is held in memory.
+enum Embedded {
+    NotYet,
+    Absent,
     Found(Box<ElfSymbols>),
+}
+
+enum Go {
+    NotYet,
+    Absent,
+    Found(Box<GoTable>),
 }
 
 enum Loading {
@@ -63,6 +85,8 @@ impl Binary {
         Self {
             symbols: ElfSymbols::new(elf),
             separate: Separate::NotYet,
+            embedded: Embedded::NotYet,
+            go: Go::NotYet,
             debug_info: Loading::NotYet,
             idle_windows: 0,
             windows_since_load: None,
@@ -80,6 +104,9 @@ impl Binary {
         path: &Path,
         sources: &Sources,
     ) -> Result<Found, ElfError> {
+        if let Some(frames) = self.go_frames(svma) {
+            return Ok(Found { frames, loss: None, provisional: false });
+        }
         self.find_separate(path, sources);
         let provisional = self.must_wait(sources);
         let (mut frames, loss) = match self.source_frames(svma, path, sources) {
@@ -104,10 +131,18 @@ impl Binary {
     /// Memory of symbol tables, in bytes.
     pub(super) fn table_bytes(&self) -> usize {
         let separate = match &self.separate {
-            Separate::Found(symbols) => symbols.memory_bytes(),
+            Separate::Found { symbols, .. } => symbols.memory_bytes(),
             _ => 0,
         };
-        self.symbols.memory_bytes() + separate
+        let embedded = match &self.embedded {
+            Embedded::Found(symbols) => {
+                let image =
+                    usize::try_from(symbols.elf().image().size_bytes()).unwrap_or(usize::MAX);
+                symbols.memory_bytes() + image
+            }
+            _ => 0,
+        };
+        self.symbols.memory_bytes() + separate + embedded
     }
 
     /// Memory of debug information, in bytes.
@@ -148,9 +183,21 @@ impl Binary {
     /// Lets go of symbol tables; they are loaded again when needed.
     pub(super) fn drop_tables(&mut self) {
         self.symbols = ElfSymbols::new(self.symbols.elf().clone());
-        if let Separate::Found(symbols) = &mut self.separate {
+        if let Separate::Found { symbols, .. } = &mut self.separate {
             **symbols = ElfSymbols::new(symbols.elf().clone());
         }
+        if let Embedded::Found(_) = self.embedded {
+            self.embedded = Embedded::NotYet;
+        }
+    }
+
+    fn go_frames(&mut self, svma: Svma) -> Option<Vec<SourceFrame>> {
+        if let Go::NotYet = self.go {
+            let table = GoTable::open(self.symbols.elf());
+            self.go = table.map_or(Go::Absent, |table| Go::Found(Box::new(table)));
+        }
+        let Go::Found(table) = &self.go else { return None };
+        table.frames(svma)
     }
 
     /// Loading takes some 100 ms of CPU for a big binary: new addresses that come one by one must not
@@ -169,17 +216,33 @@ impl Binary {
         let whole = elf.section(".debug_info").is_some_and(Section::has_bytes);
         let found =
             if whole { None } else { find_debug_file(elf, path, &sources.debug_directories) };
-        self.separate =
-            found.map_or(Separate::Absent, |elf| Separate::Found(Box::new(ElfSymbols::new(elf))));
+        self.separate = found.map_or(Separate::Absent, |(elf, path)| Separate::Found {
+            symbols: Box::new(ElfSymbols::new(elf)),
+            path,
+        });
     }
 
     fn symbol_name(&mut self, svma: Svma) -> Result<Option<String>, ElfError> {
-        if let Separate::Found(symbols) = &mut self.separate
+        if let Separate::Found { symbols, .. } = &mut self.separate
             && let Ok(Some(name)) = symbols.name(svma)
         {
             return Ok(Some(name));
         }
-        self.symbols.name(svma)
+        match self.symbols.name(svma) {
+            Ok(None) => self.embedded_name(svma),
+            name => name,
+        }
+    }
+
+    fn embedded_name(&mut self, svma: Svma) -> Result<Option<String>, ElfError> {
+        if let Embedded::NotYet = self.embedded {
+            self.embedded = Embedded::Absent;
+            if let Some(elf) = find_embedded(self.symbols.elf()) {
+                self.embedded = Embedded::Found(Box::new(ElfSymbols::new(elf?)));
+            }
+        }
+        let Embedded::Found(symbols) = &mut self.embedded else { return Ok(None) };
+        symbols.name(svma)
     }
 
     fn source_frames(
@@ -195,11 +258,13 @@ impl Binary {
         if let Loading::NotYet = self.debug_info {
             // Refused once is refused for good, so that it is not tried at each address.
             self.debug_info = Loading::Nothing;
-            let elf = match &self.separate {
-                Separate::Found(symbols) => symbols.elf(),
-                _ => self.symbols.elf(),
+            let (elf, at) = match &self.separate {
+                Separate::Found { symbols, path } => (symbols.elf(), &**path),
+                _ => (self.symbols.elf(), path),
             };
-            if let Some(info) = DebugInfo::open(elf, path, None, &sources.limits)? {
+            let supplement = find_supplement(elf, at, &sources.debug_directories);
+            let limits = &sources.limits;
+            if let Some(info) = DebugInfo::open(elf, path, supplement.as_ref(), limits)? {
                 self.debug_info = Loading::Ready(Box::new(info));
                 self.windows_since_load = Some(0);
             }

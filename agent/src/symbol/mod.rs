@@ -7,6 +7,7 @@ pub mod demangle;
 pub mod dwarf;
 pub mod elf;
 mod files;
+pub mod go;
 pub mod image;
 pub mod kallsyms;
 pub mod perf_map;

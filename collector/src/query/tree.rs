@@ -16,8 +16,8 @@ use super::kind::{Kind, SERVICE};
 use super::node_id::NodeId;
 use crate::store::{ServiceStacks, StackId, SymbolsView};
 
+use merge::Walk;
 pub(super) use merge::{Call, Merge};
-use names::Names;
 pub use names::keep_under;
 
 /// A function of a binary: what one box stands for, wherever in the tree it is.
@@ -60,7 +60,7 @@ impl Tree {
     #[must_use]
     pub fn build(stacks: &[(StackId, i64)], symbols: &SymbolsView) -> Self {
         let mut merge = Merge::new();
-        merge.add_all(stacks, None, &mut Names::new(symbols));
+        Walk::new(symbols).add_all(stacks, None, &mut merge);
         merge.finish()
     }
 
@@ -68,11 +68,11 @@ impl Tree {
     #[must_use]
     pub fn build_by_service(services: &[ServiceStacks], symbols: &SymbolsView) -> Self {
         let mut merge = Merge::new();
-        let mut names = Names::new(symbols);
+        let mut walk = Walk::new(symbols);
         for ServiceStacks { service, stacks } in services {
             let frame = merge.frame(service, &Arc::from(SERVICE));
             let call = Call { frame, file: NO_FILE, line: 0 };
-            merge.add_all(stacks, Some(call), &mut names);
+            walk.add_all(stacks, Some(call), &mut merge);
         }
         merge.finish()
     }

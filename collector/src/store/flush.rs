@@ -35,7 +35,7 @@ pub(super) fn flush(
     let id = shared.catalog().take_id();
     let samples = write_samples(shared, sealed, id)?;
     at(Step::SamplesWritten);
-    let symbols = write_symbols(shared, [sealed.symbols.clone()], id)?;
+    let symbols = write_symbols(shared, [beside_their_like(&sealed.symbols)], id)?;
     let pushes = write_pushes(shared, sealed, id)?;
     for folder in ["samples", "symbols"] {
         files::sync_folder(&shared.settings.data_dir.join(folder))?;
@@ -65,6 +65,13 @@ pub(super) fn flush(
     drop(fs::remove_file(&sealed.wal));
     at(Step::LogDeleted);
     Ok(())
+}
+
+/// Stacks with the same callers next to each other: they pack better, and load faster.
+fn beside_their_like(rows: &SymbolRows) -> SymbolRows {
+    let mut rows = rows.clone();
+    rows.stacks.sort_unstable_by(|a, b| a.locations.iter().rev().cmp(b.locations.iter().rev()));
+    rows
 }
 
 /// Rows go to the file of their hour, so that a file is of one time.
@@ -130,7 +137,7 @@ pub(super) fn write_symbols(
     let mut entries = Vec::new();
     for (table, writer) in Table::SYMBOLS.into_iter().zip(writers) {
         if let Some((writer, rows)) = writer {
-            entries.push(entry(symbol_file_name(id, table), writer.finish()?, rows));
+            entries.push(entry(symbol_file_name(id, table), &writer.finish()?, rows));
         }
     }
     Ok(entries)
@@ -140,7 +147,7 @@ fn symbol_file_name(id: u64, table: Table) -> String {
     format!("symbols/{id:012}-{}.parquet", table.name())
 }
 
-fn entry(file: String, written: Written, rows: u64) -> FileEntry {
+fn entry(file: String, written: &Written, rows: u64) -> FileEntry {
     FileEntry {
         file,
         bytes: written.bytes,
@@ -159,6 +166,6 @@ fn write_pushes(shared: &Shared, sealed: &Sealed, id: u64) -> Result<FileEntry, 
     let mut writer = ParquetFileWriter::create(&path, batch.schema())?;
     writer.write(&batch)?;
     let latest = sealed.pushes.iter().map(|push| push.received_unix_ms).max().unwrap_or(0);
-    let entry = entry(file, writer.finish()?, batch.num_rows() as u64);
+    let entry = entry(file, &writer.finish()?, batch.num_rows() as u64);
     Ok(FileEntry { until_unix_ms: latest + 1, ..entry })
 }

@@ -20,7 +20,17 @@ use super::rewrite::{replace, rewrite, set_aside};
 /// More symbol files than this are written anew as one set.
 const SYMBOL_FILES: usize = 40;
 
-/// One round. Each part is done even if another failed; the first error is returned.
+/// One round: files, then symbols.
+pub(super) fn round(
+    shared: &Shared,
+    commands: &mpsc::Sender<Command>,
+    now_unix_ms: i64,
+) -> Result<(), StoreError> {
+    look_after(shared, now_unix_ms)?;
+    collect_if_due(shared, commands, now_unix_ms)
+}
+
+/// Looks after the files. Each part is done even if another failed; the first error is returned.
 pub(super) fn look_after(shared: &Shared, now_unix_ms: i64) -> Result<(), StoreError> {
     let damaged = set_aside_found(shared);
     let aged = retire_aged(shared, now_unix_ms);
@@ -147,11 +157,7 @@ pub(super) async fn run(
         }
         let Some(commands) = commands.upgrade() else { return };
         let shared = Arc::clone(&shared);
-        let round = move || {
-            let now_unix_ms = super::now_unix_ms();
-            look_after(&shared, now_unix_ms)?;
-            collect_if_due(&shared, &commands, now_unix_ms)
-        };
+        let round = move || round(&shared, &commands, super::now_unix_ms());
         match tokio::task::spawn_blocking(round).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {

@@ -55,7 +55,7 @@ pub use settings::StoreSettings;
 pub use snapshot::Snapshot;
 pub use symbols::{
     FrameId, FrameName, Function, FunctionId, Line, LocationId, Series, SeriesId, StackId,
-    SymbolLocation, SymbolsView,
+    StackNode, SymbolLocation, SymbolsView,
 };
 
 use commit::{Command, Committer, Pending};
@@ -181,6 +181,18 @@ impl Store {
         commands.send(Command::Seal { done }).await.map_err(|_| StoreError::Closed)?;
         drop(commands);
         sealed.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// One round of looking after the files, as of a time: merges, decay, retention, collection of
+    /// symbols. In the background it runs every [`StoreSettings::maintenance_interval`].
+    ///
+    /// # Errors
+    /// Files could not be read or written; the next round tries again.
+    pub async fn look_after(&self, now_unix_ms: i64) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.inner.shared);
+        let commands = self.commands().ok_or(StoreError::Closed)?;
+        let round = move || maintenance::round(&shared, &commands, now_unix_ms);
+        tokio::task::spawn_blocking(round).await.map_err(|_| StoreError::Closed)?
     }
 
     /// Writes what is in memory to disk and stops background work. Later pushes are refused. What

@@ -83,14 +83,10 @@ impl Opened {
             }
         }
         metrics.lost_rows.inc_by(damaged.iter().map(|entry| entry.rows).sum());
-        self.forget(damaged, metrics)
+        self.forget(&damaged, metrics)
     }
 
-    fn forget(
-        &mut self,
-        damaged: Vec<FileEntry>,
-        metrics: &StoreMetrics,
-    ) -> Result<(), StoreError> {
+    fn forget(&mut self, damaged: &[FileEntry], metrics: &StoreMetrics) -> Result<(), StoreError> {
         if damaged.is_empty() {
             return Ok(());
         }
@@ -136,7 +132,7 @@ impl Opened {
                 "symbols whose own symbols are lost; their stacks read as lost"
             );
         }
-        self.forget(damaged, metrics)
+        self.forget(&damaged, metrics)
     }
 
     /// Without a push file, a push of that time that is sent again is stored again; refusing to
@@ -157,7 +153,7 @@ impl Opened {
                 damaged.push(entry.clone());
             }
         }
-        self.forget(damaged, metrics)
+        self.forget(&damaged, metrics)
     }
 
     /// Logs up to the flushed segment are in the files; the others become segments in memory that

@@ -11,5 +11,12 @@ pub(super) fn run() -> Result<()> {
     load.env("SONDE_COLLECTOR_BIN", place::built("sonde-collector")?);
     run_command(&mut load)?;
     // Merge latency is measured inside the process, where no network blurs it.
-    run_command(&mut super::optimised(&["bench", "--workspace", "--profile=dev", "--bench=store"]))
+    run_command(&mut super::optimised(&[
+        "bench",
+        "--workspace",
+        "--profile=dev",
+        "--bench=store",
+    ]))?;
+    // A day of 200 services: some minutes, and some gigabytes below the temporary folder.
+    run_command(&mut super::optimised(&["bench", "--workspace", "--profile=dev", "--bench=day"]))
 }

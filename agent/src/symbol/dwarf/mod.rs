@@ -103,7 +103,7 @@ pub struct DebugInfo {
 }
 
 /// Parsed units of one file that are kept, in bytes; past this, all are let go.
-const MAX_UNITS_BYTES: usize = 3 << 20;
+const MAX_UNITS_BYTES: usize = 4 << 20;
 /// What stands for all units in a file that can only be looked at as a whole.
 const WHOLE: UnitPlace = UnitPlace { start: 0, size: u32::MAX, alone: true };
 

@@ -36,6 +36,15 @@ const WANTED: [SectionId; 12] = [
     SectionId::DebugTuIndex,
 ];
 
+/// What a package's index refers to as well: a unit without them is not given out.
+const WANTED_OF_PACKAGES: [SectionId; 5] = [
+    SectionId::DebugLoc,
+    SectionId::DebugLocLists,
+    SectionId::DebugMacinfo,
+    SectionId::DebugMacro,
+    SectionId::DebugTypes,
+];
+
 /// The sections that are there. Their bytes are read when they are looked at.
 pub(super) struct Sections {
     found: Vec<(SectionId, Arc<SectionBytes>)>,
@@ -52,7 +61,8 @@ impl Sections {
     ) -> Result<Self, DebugInfoLoss> {
         let mut budget = *limits;
         let mut found = Vec::new();
-        for id in WANTED {
+        let more = if naming == Naming::Split { &WANTED_OF_PACKAGES[..] } else { &[] };
+        for &id in WANTED.iter().chain(more) {
             if let Some(section) = section(elf, id, naming) {
                 let bytes = SectionBytes::open(elf, section, &mut budget, meter)?;
                 found.push((id, Arc::new(bytes)));

@@ -57,7 +57,7 @@ fn split_padded(bytes: &[u8], size: u32) -> Option<(&[u8], &[u8])> {
     Some((taken, rest))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
         // Writing to a string cannot fail.
         let _ = write!(hex, "{byte:02x}");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use object::Endian;
 
-use super::ElfFile;
+use super::{ElfFile, build_id};
 use crate::symbol::image::{FileRange, Image};
 
 /// A file name and a checksum.
@@ -23,25 +23,43 @@ struct DebugLink {
     checksum: u32,
 }
 
-/// The debug file of `elf`, which its process sees as `path`.
+/// The debug file of `elf`, which its process sees as `path`, and its own path.
 pub(crate) fn find_debug_file(
     elf: &ElfFile,
     path: &Path,
     directories: &[PathBuf],
-) -> Option<ElfFile> {
-    by_build_id(elf, directories).or_else(|| by_link(elf, path, directories))
+) -> Option<(ElfFile, PathBuf)> {
+    by_build_id(elf.build_id(), directories).or_else(|| by_link(elf, path, directories))
 }
 
-fn by_build_id(elf: &ElfFile, directories: &[PathBuf]) -> Option<ElfFile> {
-    let (first, rest) = elf.build_id().split_at_checked(2)?;
+/// The file that `elf`, found at `path`, shares debug information with others in (made by `dwz`).
+pub(crate) fn find_supplement(
+    elf: &ElfFile,
+    path: &Path,
+    directories: &[PathBuf],
+) -> Option<ElfFile> {
+    let section = elf.section(".gnu_debugaltlink").filter(|section| section.has_bytes())?;
+    let bytes = elf.image.read(section.file, MAX_DEBUG_LINK, "debug link").ok()?;
+    let length = bytes.iter().position(|&byte| byte == 0)?;
+    let name = std::str::from_utf8(&bytes[..length]).ok()?;
+    let build_id = build_id::hex(&bytes[length + 1..]);
+    // Absolute, or as seen from the file.
+    let stated = path.parent()?.join(name);
+    let stated = open_regular(&stated).and_then(|file| ElfFile::open(file).ok());
+    let stated = stated.filter(|found| !build_id.is_empty() && **found.build_id() == build_id);
+    stated.or_else(|| by_build_id(&build_id, directories).map(|(found, _)| found))
+}
+
+fn by_build_id(build_id: &str, directories: &[PathBuf]) -> Option<(ElfFile, PathBuf)> {
+    let (first, rest) = build_id.split_at_checked(2)?;
     directories.iter().find_map(|directory| {
-        let file = directory.join(".build-id").join(first).join(format!("{rest}.debug"));
-        let debug = ElfFile::open(open_regular(&file)?).ok()?;
-        (debug.build_id() == elf.build_id()).then_some(debug)
+        let path = directory.join(".build-id").join(first).join(format!("{rest}.debug"));
+        let debug = ElfFile::open(open_regular(&path)?).ok()?;
+        (**debug.build_id() == *build_id).then_some((debug, path))
     })
 }
 
-fn by_link(elf: &ElfFile, path: &Path, directories: &[PathBuf]) -> Option<ElfFile> {
+fn by_link(elf: &ElfFile, path: &Path, directories: &[PathBuf]) -> Option<(ElfFile, PathBuf)> {
     let link = debug_link(elf)?;
     let beside = path.parent().filter(|directory| directory.is_absolute())?;
     let under = |root: &PathBuf| Some(root.join(beside.strip_prefix("/").ok()?).join(&link.name));
@@ -49,8 +67,8 @@ fn by_link(elf: &ElfFile, path: &Path, directories: &[PathBuf]) -> Option<ElfFil
     candidates
         .into_iter()
         .chain(directories.iter().filter_map(under))
-        .filter_map(|candidate| ElfFile::open(open_regular(&candidate)?).ok())
-        .find(|debug| belongs(elf, debug, link.checksum))
+        .filter_map(|path| Some((ElfFile::open(open_regular(&path)?).ok()?, path)))
+        .find(|(debug, _)| belongs(elf, debug, link.checksum))
 }
 
 /// The process chose the path, so it may be anything: opening must neither block nor act.

@@ -3,6 +3,7 @@
 mod build_id;
 mod compressed;
 mod debug_file;
+mod embedded;
 mod headers;
 mod names;
 mod plt;
@@ -16,7 +17,8 @@ use object::Endianness;
 use super::image::{FileRange, Image, ReadError};
 use super::{FileOffset, Svma};
 
-pub(crate) use debug_file::{find_debug_file, open_regular};
+pub(crate) use debug_file::{find_debug_file, find_supplement, open_regular};
+pub(crate) use embedded::find_embedded;
 pub use names::ElfSymbols;
 
 /// Why a file cannot be used as an ELF file.
@@ -144,6 +146,22 @@ impl ElfFile {
     #[must_use]
     pub fn svma_of(&self, offset: FileOffset) -> Option<Svma> {
         svma_of(&self.segments, offset)
+    }
+
+    /// Where in the file the byte at an address is.
+    pub(crate) fn offset_of(&self, svma: Svma) -> Option<FileOffset> {
+        let distance = |segment: &Segment| {
+            let distance = svma.0.checked_sub(segment.svma.0)?;
+            (distance < segment.file.size).then(|| segment.file.offset.checked_add(distance))?
+        };
+        self.segments.iter().find_map(distance).map(FileOffset)
+    }
+
+    /// Whether code is at an address.
+    pub(crate) fn is_code(&self, svma: Svma) -> bool {
+        let code = self.segments.iter().filter(|segment| segment.executable);
+        code.map(|segment| (segment.svma.0, segment.file.size))
+            .any(|(start, size)| svma.0.checked_sub(start).is_some_and(|into| into < size))
     }
 
     pub(crate) fn segments(&self) -> Arc<[Segment]> {

@@ -34,16 +34,7 @@ impl<'a> Names<'a> {
         out.clear();
         self.symbols.locations(stack, &mut self.locations);
         for at in (0..self.locations.len()).rev() {
-            let Some(location) = self.symbols.location(self.locations[at]) else { continue };
-            for line in location.lines.iter().rev() {
-                let frame = self.frame(line.frame, merge);
-                let file = self.file(line.function, merge);
-                out.push(Call { frame, file, line: line.line });
-            }
-            if location.lines.is_empty() {
-                let frame = merge.frame(&Arc::from("[unsymbolized]"), &location.binary);
-                out.push(Call { frame, file: NO_FILE, line: 0 });
-            }
+            self.push_calls(self.locations[at], merge, out);
         }
         if self.locations.is_empty() {
             self.symbols.frames(stack, &mut self.lost);
@@ -51,6 +42,26 @@ impl<'a> Names<'a> {
                 let frame = self.frame(self.lost[at], merge);
                 out.push(Call { frame, file: NO_FILE, line: 0 });
             }
+        }
+    }
+
+    /// Replaces `out` by the calls at a location, outermost first.
+    pub(super) fn calls_of(&mut self, id: LocationId, merge: &mut Merge, out: &mut Vec<Call>) {
+        out.clear();
+        self.push_calls(id, merge, out);
+    }
+
+    fn push_calls(&mut self, id: LocationId, merge: &mut Merge, out: &mut Vec<Call>) {
+        let symbols = self.symbols;
+        let Some(location) = symbols.location(id) else { return };
+        for line in location.lines.iter().rev() {
+            let frame = self.frame(line.frame, merge);
+            let file = self.file(line.function, merge);
+            out.push(Call { frame, file, line: line.line });
+        }
+        if location.lines.is_empty() {
+            let frame = merge.frame(&Arc::from("[unsymbolized]"), &location.binary);
+            out.push(Call { frame, file: NO_FILE, line: 0 });
         }
     }
 

@@ -1,6 +1,6 @@
 //! The order of a tree's nodes: depth first, siblings largest first, equal ones by name.
 
-use super::{Tree, TreeFrame, index};
+use super::{Tree, index};
 use crate::query::node_id::NodeId;
 
 /// Old node indices in the new order, with what the order tells: depth and new parent.
@@ -13,16 +13,19 @@ pub(super) struct DepthFirst {
 impl DepthFirst {
     pub(super) fn of(tree: &Tree, total: &[i64]) -> Self {
         let (starts, mut children) = children_of(&tree.parent);
-        let rank = name_ranks(&tree.frames);
-        let place = |child: &u32| {
-            let child = *child as usize;
-            (std::cmp::Reverse(total[child]), rank[tree.frame[child] as usize])
+        let name = |child: &u32| {
+            let frame = &tree.frames[tree.frame[*child as usize] as usize];
+            (&frame.name, &frame.binary)
+        };
+        let by_total = |a: &u32, b: &u32| {
+            let larger = total[*b as usize].cmp(&total[*a as usize]);
+            larger.then_with(|| name(a).cmp(&name(b)))
         };
         let nodes = tree.parent.len();
         for node in 0..nodes {
             let siblings = &mut children[starts[node]..starts[node + 1]];
             if siblings.len() > 1 {
-                siblings.sort_unstable_by_key(place);
+                siblings.sort_unstable_by(by_total);
             }
         }
         let mut order = Self {
@@ -81,20 +84,6 @@ fn children_of(parents: &[u32]) -> (Vec<usize>, Vec<u32>) {
         *at += 1;
     }
     (starts, children)
-}
-
-/// Place of every frame when all are sorted by name, then binary.
-fn name_ranks(frames: &[TreeFrame]) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..index(frames.len())).collect();
-    order.sort_unstable_by_key(|&at| {
-        let frame = &frames[at as usize];
-        (&frame.name, &frame.binary)
-    });
-    let mut ranks = vec![0; frames.len()];
-    for (rank, &at) in order.iter().enumerate() {
-        ranks[at as usize] = index(rank);
-    }
-    ranks
 }
 
 fn ends(parents: &[u32]) -> Vec<u32> {

@@ -19,6 +19,8 @@ pub(in crate::store) struct Dictionary {
     frames: FxHashMap<(Arc<str>, Arc<str>), FrameId>,
     locations: FxHashMap<u64, LocationId>,
     nodes: FxHashMap<(u32, LocationId), u32>,
+    /// Location hashes and nodes of the stack that was added last, outermost first.
+    last: Vec<(u64, u32)>,
 }
 
 impl Dictionary {
@@ -107,8 +109,12 @@ impl Dictionary {
         if symbols.stacks.get(row.hash).is_some() {
             return Some(());
         }
-        let mut node = ROOT;
-        for hash in row.locations.iter().rev() {
+        // Stacks are stored beside others with the same callers, whose nodes need no look-up.
+        let same = |((last, _), hash): &(&(u64, u32), &u64)| last == *hash;
+        let shared = self.last.iter().zip(row.locations.iter().rev()).take_while(same).count();
+        self.last.truncate(shared);
+        let mut node = self.last.last().map_or(ROOT, |(_, node)| *node);
+        for hash in row.locations.iter().rev().skip(shared) {
             let location = *self.locations.get(hash)?;
             let next = next_id(symbols.nodes.len());
             let id = *self.nodes.entry((node, location)).or_insert(next);
@@ -116,6 +122,7 @@ impl Dictionary {
                 symbols.nodes.push(Node { parent: node, location });
             }
             node = id;
+            self.last.push((*hash, node));
         }
         symbols.stacks.insert(row.hash, node);
         Some(())

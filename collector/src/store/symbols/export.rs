@@ -96,10 +96,14 @@ impl Symbols {
             self.series.iter().filter(|one| wanted.has_series(one.id.0)).cloned().collect();
         let series =
             portions(series.into_iter(), |series| SymbolRows { series, ..SymbolRows::default() });
-        let stacks = self.stacks.iter().filter(move |(hash, _)| wanted.has_stack(*hash));
-        let stacks = portions(stacks.map(|(hash, leaf)| self.stack_row(hash, leaf)), |stacks| {
-            SymbolRows { stacks, ..SymbolRows::default() }
-        });
+        // In the order of their leaves' nodes, which puts stacks with the same callers together.
+        let mut stacks: Vec<(u64, u32)> =
+            self.stacks.iter().filter(|(hash, _)| wanted.has_stack(*hash)).collect();
+        stacks.sort_unstable_by_key(|(_, leaf)| *leaf);
+        let stacks =
+            portions(stacks.into_iter().map(|(hash, leaf)| self.stack_row(hash, leaf)), |stacks| {
+                SymbolRows { stacks, ..SymbolRows::default() }
+            });
         functions.chain(locations).chain(stacks).chain(series)
     }
 

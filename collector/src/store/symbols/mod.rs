@@ -39,6 +39,11 @@ pub struct FunctionId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LocationId(pub u32);
 
+/// A location with its callers up to the outermost: stacks that share callers share nodes. Counts
+/// from 0, callers first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StackNode(pub u32);
+
 /// A label set of one profile type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     Chunked, FrameId, FrameName, Function, FunctionId, LocationId, Series, SeriesId, StackId,
-    SymbolLocation,
+    StackNode, SymbolLocation,
 };
 
 const SHARDS: usize = 256;
@@ -123,6 +123,25 @@ impl SymbolsView {
         if let Some(leaf) = self.0.stacks.get(stack.0) {
             self.walk(leaf, |location| out.push(location.0));
         }
+    }
+
+    /// The node of a stack's leaf; `None` if its symbols are lost or it has no frames.
+    #[must_use]
+    pub fn leaf(&self, stack: StackId) -> Option<StackNode> {
+        self.0.stacks.get(stack.0).filter(|&node| node != ROOT).map(StackNode)
+    }
+
+    /// A node's location and its caller's node. `None` only for nodes of another view.
+    #[must_use]
+    pub fn node(&self, node: StackNode) -> Option<(LocationId, Option<StackNode>)> {
+        let Node { parent, location } = self.0.nodes.get(node.0 as usize)?;
+        Some((*location, (*parent != ROOT).then_some(StackNode(*parent))))
+    }
+
+    /// How many nodes there are: every [`StackNode`] is below this, and above its caller's.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.0.nodes.len()
     }
 
     fn walk(&self, leaf: u32, mut visit: impl FnMut((LocationId, &SymbolLocation))) {

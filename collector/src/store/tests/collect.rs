@@ -3,7 +3,7 @@
 use std::sync::Mutex as StdMutex;
 
 use super::*;
-use crate::store::collect::{Step, Watch, collect, collect_if_due};
+use crate::store::collect::{Step, Watch, collect};
 use crate::store::grain::HOUR_MS;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -19,16 +19,6 @@ async fn flushed(store: &Store) {
     while !store.inner.shared.live().sealed.is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-}
-
-/// A round of maintenance at this time.
-async fn aged(store: &Store, now_unix_ms: i64) {
-    let (shared, commands) = (Arc::clone(&store.inner.shared), store.commands().unwrap());
-    let round = move || {
-        maintenance::look_after(&shared, now_unix_ms)?;
-        collect_if_due(&shared, &commands, now_unix_ms)
-    };
-    tokio::task::spawn_blocking(round).await.unwrap().unwrap();
 }
 
 async fn collected(store: &Store, watch: Watch) {
@@ -57,7 +47,7 @@ async fn with_new_functions_each_hour_memory_and_disk_stay_bounded() {
         let samples = [(hour, 10), (200, 1)];
         append(&store, push(u128::from(hour), vec![profile(1, at, &samples)])).await;
         flushed(&store).await;
-        aged(&store, at + HOUR_MS).await;
+        store.look_after(at + HOUR_MS).await.unwrap();
         if hour == 60 {
             store.close().await;
             drop(store);

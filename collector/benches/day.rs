@@ -1,0 +1,378 @@
+//! A day of 200 services in the store: what it takes on disk as it ages, how fast it is merged, how
+//! soon a start is ready, how much memory it needs. `cargo xtask bench collector` runs it;
+//! `SONDE_BENCH_HOURS` makes the day shorter.
+#![expect(
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a bench reports to a person"
+)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use sonde_collector::profile::{Frame, Labels, Location, Profile, ProfileType, Sample};
+use sonde_collector::query::Tree;
+use sonde_collector::store::{Matcher, Push, Select, Store, StoreError, StoreSettings, Test};
+
+const SERVICES: u32 = 200;
+/// Distinct stacks of a service; a profile has some of them, the frequent ones more often.
+const STACKS: u32 = 3000;
+const PER_PROFILE: u32 = 66;
+const WINDOW_MS: i64 = 10_000;
+const HOUR_MS: i64 = 3_600_000;
+const START: i64 = 1_700_000_000_000 / (24 * HOUR_MS) * (24 * HOUR_MS);
+const PERIOD: i64 = 10_309_278;
+const RUNS: usize = 5;
+
+fn main() -> Result<()> {
+    // `cargo test` runs benches too, without this flag; there it only has to compile.
+    if !std::env::args().any(|word| word == "--bench") {
+        return Ok(());
+    }
+    let hours: i64 = std::env::var("SONDE_BENCH_HOURS")
+        .map_or(Ok(24), |hours| hours.parse())
+        .context("hours")?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let folder = tempfile::tempdir()?;
+    runtime.block_on(run(folder.path(), hours))
+}
+
+async fn run(folder: &Path, hours: i64) -> Result<()> {
+    let settings = StoreSettings {
+        data_dir: folder.to_owned(),
+        retention_age: Duration::from_secs(100 * 365 * 86_400),
+        // Rounds are run from here, at the day's own time.
+        maintenance_interval: Duration::from_secs(86_400),
+        ..StoreSettings::default()
+    };
+    let store = Store::open(settings.clone()).await?;
+    println!("| {hours} h of {SERVICES} services, {PER_PROFILE} of {STACKS} stacks each | |");
+    println!("|---|---|");
+    let began = Instant::now();
+    let total = ingest(&store, hours).await?;
+    let samples = (hours * HOUR_MS / WINDOW_MS) as f64 * f64::from(SERVICES * PER_PROFILE);
+    let rate = samples / f64::from(PER_PROFILE) / began.elapsed().as_secs_f64();
+    row("profiles stored per second, generating them included", format!("{rate:.0}"));
+    let per_sample = || format!("{:.2}", bytes_below(folder) as f64 / samples);
+    row("bytes per sample right after", per_sample());
+    row("resident memory, peak while storing, with the generator", memory("VmHWM")?);
+    store.close().await;
+    drop(store);
+    let began = Instant::now();
+    let store = Store::open(settings).await?;
+    row("ready after a start", format!("{:.0} ms", began.elapsed().as_secs_f64() * 1e3));
+
+    let end = START + hours * HOUR_MS;
+    aged(&store, end + HOUR_MS, "hours merged").await?;
+    row("bytes per sample, hours merged", per_sample());
+    let range = |hours: i64| (end - hours * HOUR_MS, end);
+    merged(&store, "1 service, 1 h", Some(7), range(1), None).await?;
+    merged(&store, "all services, 2 h", None, range(2), None).await?;
+    merged(&store, "all services, all hours", None, range(hours), Some(total)).await?;
+    for (days, what) in [(3, "decayed to minutes"), (6, "decayed to hours")] {
+        aged(&store, START + days * 24 * HOUR_MS, what).await?;
+        row(&format!("bytes per sample, {what}"), per_sample());
+        let name = format!("all services, all hours, {what}");
+        merged(&store, &name, None, range(hours), Some(total)).await?;
+    }
+    row("resident memory at the end, and peak", memory("VmRSS")? + ", " + &memory("VmHWM")?);
+    store.close().await;
+    Ok(())
+}
+
+fn row(name: &str, value: impl std::fmt::Display) {
+    println!("| {name} | {value} |");
+}
+
+/// One round of maintenance as of this time.
+async fn aged(store: &Store, now_unix_ms: i64, what: &str) -> Result<()> {
+    let began = Instant::now();
+    store.look_after(now_unix_ms).await?;
+    row(&format!("time of maintenance, {what}"), format!("{:.0} s", began.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// The median time from question to tree. The first run is not counted: it checks the files.
+async fn merged(
+    store: &Store,
+    name: &str,
+    service: Option<u32>,
+    (from_unix_ms, until_unix_ms): (i64, i64),
+    expected: Option<i64>,
+) -> Result<()> {
+    let matcher = |service| Matcher {
+        label: text("service_name"),
+        test: Test::Equals(text(format!("service-{service}"))),
+    };
+    let matchers = service.map(matcher).into_iter().collect();
+    let select =
+        Select { profile_type: Some(profile_type()), matchers, from_unix_ms, until_unix_ms };
+    let (mut sums, mut trees, mut nodes) = (Vec::new(), Vec::new(), 0);
+    for _run in 0..=RUNS {
+        let began = Instant::now();
+        let snapshot = store.snapshot();
+        let (tree, summed) = if service.is_some() {
+            let merged = snapshot.merge(&select).await?;
+            let summed = began.elapsed();
+            (Tree::build(&merged.stacks, &snapshot.symbols()), summed)
+        } else {
+            let merged = snapshot.merge_by_service(&select).await?;
+            let summed = began.elapsed();
+            (Tree::build_by_service(&merged.services, &snapshot.symbols()), summed)
+        };
+        sums.push(summed);
+        trees.push(began.elapsed());
+        nodes = tree.len();
+        anyhow::ensure!(
+            expected.is_none_or(|total| total == tree.total()),
+            "a sum that is not what was stored"
+        );
+    }
+    let median = |times: &mut Vec<Duration>| {
+        times.remove(0);
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64() * 1e3
+    };
+    let (sums, trees) = (median(&mut sums), median(&mut trees));
+    row(
+        &format!("flame graph: {name}"),
+        format!("{trees:.0} ms ({sums:.0} ms sums; {nodes} nodes)"),
+    );
+    Ok(())
+}
+
+/// Stores the day, window by window, and returns the sum of its values.
+async fn ingest(store: &Store, hours: i64) -> Result<i64> {
+    let services: Arc<Vec<Service>> = Arc::new((0..SERVICES).map(Service::new).collect());
+    let (mut total, mut tasks) = (0, tokio::task::JoinSet::new());
+    for window in 0..hours * HOUR_MS / WINDOW_MS {
+        for first in 0..4 {
+            let (services, store) = (Arc::clone(&services), store.clone());
+            tasks.spawn(async move {
+                let part = services.iter().skip(first).step_by(4);
+                let profiles: Vec<Profile> = part.map(|service| service.profile(window)).collect();
+                let samples = profiles.iter().flat_map(|profile| &profile.samples);
+                let sum: i64 = samples.map(|sample| sample.value).sum();
+                let digest = (window.unsigned_abs() << 2 | first as u64).into();
+                append(&store, Push { digest, profiles }).await.map(|()| sum)
+            });
+        }
+        while tasks.len() > 12 {
+            total += tasks.join_next().await.context("a task was there")???;
+        }
+    }
+    while let Some(sum) = tasks.join_next().await {
+        total += sum??;
+    }
+    store.seal().await?;
+    Ok(total)
+}
+
+/// As an agent does: what is refused for the moment is sent again.
+async fn append(store: &Store, push: Push) -> Result<()> {
+    loop {
+        match store.append(push.clone()).await {
+            Err(StoreError::Busy { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
+            other => {
+                other?;
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A program: functions that call each other, and libraries that all programs have in common.
+struct Service {
+    number: u32,
+    frames: Vec<Frame>,
+    locations: Vec<Location>,
+    /// Location and caller of each node of its calls.
+    nodes: Vec<(u32, Option<u32>)>,
+}
+
+const VERBS: [&str; 12] = [
+    "parse",
+    "validate",
+    "encode",
+    "fetch",
+    "resolve",
+    "lookup",
+    "merge",
+    "commit",
+    "render",
+    "dispatch",
+    "authorize",
+    "serialize",
+];
+const NOUNS: [&str; 16] = [
+    "request",
+    "order",
+    "cart",
+    "session",
+    "invoice",
+    "header",
+    "token",
+    "customer",
+    "inventory",
+    "payment",
+    "response",
+    "row",
+    "batch",
+    "price",
+    "shipment",
+    "catalog",
+];
+const LIBRARIES: [&str; 3] =
+    ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/libssl.so.3", "/usr/lib/libz.so.1"];
+
+impl Service {
+    fn new(number: u32) -> Self {
+        let mut service =
+            Self { number, frames: Vec::new(), locations: Vec::new(), nodes: Vec::new() };
+        for n in 0..STACKS + 500 {
+            let seed = rand(u64::from(number), u64::from(n));
+            let location = service.location(n, seed);
+            let caller = (n > 0).then(|| service.caller(n, seed));
+            service.nodes.push((location, caller));
+        }
+        service
+    }
+
+    /// A recent node more often than an old one, so that stacks are some dozen frames deep.
+    fn caller(&self, n: u32, seed: u64) -> u32 {
+        let back = 1 + pick(seed >> 7, 60.min(n));
+        let caller = n - back;
+        if self.depth(caller) < 60 { caller } else { 0 }
+    }
+
+    fn depth(&self, mut node: u32) -> usize {
+        let mut depth = 1;
+        while let Some(caller) = self.nodes[node as usize].1 {
+            node = caller;
+            depth += 1;
+        }
+        depth
+    }
+
+    fn location(&mut self, n: u32, seed: u64) -> u32 {
+        let at = u32::try_from(self.locations.len()).unwrap_or(0);
+        let own = !seed.is_multiple_of(5);
+        let which = if own { n } else { pick(seed >> 20, 400) };
+        let word = |words: &[&'static str], part: u32| words[pick(seed >> part, 12) as usize];
+        let name = if own {
+            let (verb, noun) = (word(&VERBS, 3), word(&NOUNS, 9));
+            format!("service_{}::{noun}::{verb}_{}_{n}", self.number, word(&NOUNS, 15))
+        } else {
+            format!("{}_{}_{which}", VERBS[which as usize % 12], NOUNS[which as usize % 16])
+        };
+        let binary = match own {
+            true => format!("/usr/bin/service-{}", self.number),
+            false => LIBRARIES[which as usize % 3].to_owned(),
+        };
+        let file = if own { format!("src/{}.rs", word(&NOUNS, 9)) } else { "lib.c".to_owned() };
+        self.frames.push(Frame { name: text(name), system_name: text(""), file: text(file) });
+        self.locations.push(Location {
+            address: 0x1000 + u64::from(which) * 64 + 4 * u64::from(pick(seed >> 30, 3)),
+            build_id: text(format!("{:040x}", rand(binary.len() as u64, u64::from(which % 3)))),
+            binary: text(binary),
+            frames: vec![at],
+            lines: vec![10 + which % 900],
+        });
+        at
+    }
+
+    fn profile(&self, window: i64) -> Profile {
+        let mut profile = Profile {
+            profile_type: profile_type(),
+            period: PERIOD,
+            start_unix_ms: START + window * WINDOW_MS,
+            duration_ms: WINDOW_MS,
+            series: vec![Labels(Arc::from([
+                (text("host"), text(format!("host-{}", self.number % 20))),
+                (text("service_name"), text(format!("service-{}", self.number))),
+            ]))],
+            frames: Vec::new(),
+            locations: Vec::new(),
+            samples: Vec::new(),
+        };
+        let mut places = vec![u32::MAX; self.nodes.len()];
+        for n in 0..PER_PROFILE {
+            let seed = rand(u64::from(self.number) << 32 | u64::from(n), window.unsigned_abs());
+            let share = f64::from(pick(seed, 1 << 20)) / f64::from(1 << 20);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1")]
+            let stack = 500 + (share.powi(3) * f64::from(STACKS)) as u32;
+            let value = PERIOD * i64::from(1 + (seed >> 40).trailing_zeros().min(7));
+            let stack = self.stack(stack, &mut profile, &mut places);
+            profile.samples.push(Sample { series: 0, stack, value });
+        }
+        profile
+    }
+
+    fn stack(&self, node: u32, profile: &mut Profile, places: &mut [u32]) -> Vec<u32> {
+        let mut stack = Vec::with_capacity(40);
+        let mut next = Some(node);
+        while let Some(node) = next {
+            let (location, caller) = self.nodes[node as usize];
+            let place = &mut places[location as usize];
+            if *place == u32::MAX {
+                *place = u32::try_from(profile.locations.len()).unwrap_or(0);
+                profile.frames.push(self.frames[location as usize].clone());
+                let location = &self.locations[location as usize];
+                profile.locations.push(Location { frames: vec![*place], ..location.clone() });
+            }
+            stack.push(*place);
+            next = caller;
+        }
+        stack
+    }
+}
+
+fn profile_type() -> ProfileType {
+    let [name, cpu, unit] = ["process_cpu", "cpu", "nanoseconds"].map(text);
+    ProfileType {
+        name,
+        sample_type: cpu.clone(),
+        sample_unit: unit.clone(),
+        period_type: cpu,
+        period_unit: unit,
+    }
+}
+
+fn text(text: impl Into<String>) -> Arc<str> {
+    text.into().into()
+}
+
+/// A small generator, so that every run sees the same data.
+fn rand(a: u64, b: u64) -> u64 {
+    let mut x = (a ^ b.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..2 {
+        x ^= x >> 32;
+        x = x.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    }
+    x ^ x >> 32
+}
+
+/// A number below `below`.
+fn pick(seed: u64, below: u32) -> u32 {
+    u32::try_from((seed & 0xffff_ffff) * u64::from(below.max(1)) >> 32).unwrap_or(0)
+}
+
+/// A field of this process' status, in MiB.
+fn memory(field: &str) -> Result<String> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with(field)).context("no such field")?;
+    let kib: u64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
+    Ok(format!("{} MiB", kib / 1024))
+}
+
+fn bytes_below(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(found) if found.is_dir() => bytes_below(&entry.path()),
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}
