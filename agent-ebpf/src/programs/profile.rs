@@ -17,7 +17,8 @@ use sonde_ebpf::{
 };
 
 use super::{
-    cost, drops, registers,
+    cost, drops,
+    registers::{self, Saved},
     walk::{Frames, Walk},
 };
 
@@ -90,7 +91,9 @@ fn take(ctx: &PerfEventContext, walk: impl Fn(&mut Walk, &mut Frames)) {
         reserved: 0,
     };
     let mut resumable = false;
-    match registers::read(ctx, &mut scratch.walk.resume) {
+    // SAFETY: the body, still empty, has more room than registers need.
+    let room = unsafe { &mut *scratch.body.as_mut_ptr().cast::<Saved>() };
+    match registers::read(ctx, &mut scratch.walk.resume, room) {
         Ok(()) => {
             // SAFETY: the body begins with room for all user frames.
             let frames = unsafe { &mut *scratch.body.as_mut_ptr().cast::<Frames>() };

@@ -1,5 +1,7 @@
 //! The user-mode registers of the thread that a sample hit, also when it was in the kernel.
 
+use core::ptr;
+
 use aya_ebpf::{
     EbpfContext as _, Global,
     bindings::{BPF_F_USER_STACK, bpf_perf_event_data},
@@ -22,34 +24,43 @@ pub(crate) fn in_user_mode(ctx: &PerfEventContext) -> bool {
     machine::is_user(ctx.ctx)
 }
 
-/// Fills `to` with the leaf's registers.
+/// Fills `to` with the leaf's registers. `room` is for what the kernel saved of them: the stacks of
+/// the sampler and of its loop together have 512 bytes below Linux 6.13, where that is too much.
 ///
 /// # Errors
 /// If there are none: a kernel thread, or code of another instruction set.
 #[inline(always)]
-pub(crate) fn read(ctx: &PerfEventContext, to: &mut Resume) -> Result<(), StackEnd> {
+pub(crate) fn read(
+    ctx: &PerfEventContext,
+    to: &mut Resume,
+    room: &mut Saved,
+) -> Result<(), StackEnd> {
     if machine::is_user(ctx.ctx) {
         machine::from_context(ctx.ctx, to)
     } else {
         let mut pc = 0_u64;
-        let room = (&raw mut pc).cast();
+        let leaf = (&raw mut pc).cast();
         // Only asked whether there is user memory at all: the kernel looks at `mm` for us.
-        // SAFETY: `room` points to the eight bytes that the helper is told it may write.
+        // SAFETY: `leaf` points to the eight bytes that the helper is told it may write.
         let bytes =
-            unsafe { generated::bpf_get_stack(ctx.as_ptr(), room, 8, u64::from(BPF_F_USER_STACK)) };
+            unsafe { generated::bpf_get_stack(ctx.as_ptr(), leaf, 8, u64::from(BPF_F_USER_STACK)) };
         if bytes <= 0 {
             return Err(StackEnd::KernelThread);
         }
         let saved = saved_registers().ok_or(StackEnd::ReadFault)?;
-        // SAFETY: the helper checks the address itself.
-        let saved = unsafe { bpf_probe_read_kernel(saved) }.map_err(|_| StackEnd::ReadFault)?;
-        machine::from_saved(&saved, to)
+        let (place, bytes) = (ptr::from_mut(room).cast(), size_of::<Saved>() as u32);
+        // SAFETY: `place` has so many bytes; the helper checks the address that it reads.
+        let failed = unsafe { generated::bpf_probe_read_kernel(place, bytes, saved.cast()) };
+        if failed != 0 {
+            return Err(StackEnd::ReadFault);
+        }
+        machine::from_saved(room, to)
     }
 }
 
 /// Where the kernel saved the registers when this thread entered it.
 #[inline(always)]
-fn saved_registers() -> Option<*const machine::Saved> {
+fn saved_registers() -> Option<*const Saved> {
     if HAS_TASK_REGISTERS.load() != 0 {
         // SAFETY: the running task is valid as long as it runs, and so are its saved registers.
         return Some(unsafe { generated::bpf_task_pt_regs(generated::bpf_get_current_task_btf()) }
@@ -66,11 +77,14 @@ fn saved_registers() -> Option<*const machine::Saved> {
     Some((stack + machine::SAVED_AT) as *const _)
 }
 
+/// Registers as the kernel saves them.
+pub(crate) use machine::Saved;
+
 #[cfg(bpf_target_arch = "x86_64")]
 mod machine {
     use super::{Registers, Resume, StackEnd, bpf_perf_event_data};
 
-    pub(super) type Saved = aya_ebpf::bindings::pt_regs;
+    pub(crate) type Saved = aya_ebpf::bindings::pt_regs;
 
     /// The stack has 16 KiB, and the registers are its last bytes.
     pub(super) const SAVED_AT: u64 = (16 << 10) - size_of::<Saved>() as u64;
@@ -144,7 +158,7 @@ mod machine {
 mod machine {
     use super::{Registers, Resume, StackEnd, bpf_perf_event_data};
 
-    pub(super) type Saved = aya_ebpf::bindings::user_pt_regs;
+    pub(crate) type Saved = aya_ebpf::bindings::user_pt_regs;
 
     /// The stack has 16 KiB; `pt_regs` with its tail is its last 336 bytes.
     pub(super) const SAVED_AT: u64 = (16 << 10) - 336;

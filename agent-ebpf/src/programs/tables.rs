@@ -60,11 +60,11 @@ pub(crate) fn mapping(code: ProcessCode, address: u64) -> Option<MappedCode> {
             break;
         }
         let middle = low.wrapping_add(high.wrapping_sub(low) >> 1);
-        if MAPPINGS.get(middle)?.start <= address {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+        // All ones if the mapping is above the address. Without a branch: the verifier would follow
+        // both ways of each, and that of 7.3 never comes to an end.
+        let above = (address.wrapping_sub(MAPPINGS.get(middle)?.start) as i64 >> 63) as u32;
+        low = (middle + 1) & !above | low & above;
+        high = middle & above | high & !above;
     }
     if low == code.first {
         return None;
