@@ -18,7 +18,14 @@ use aya_ebpf::{
 /// Runs on every tick of a CPU's sampling clock.
 #[perf_event]
 pub fn cpu_sample(ctx: PerfEventContext) -> u32 {
-    programs::profile::sample(&ctx);
+    programs::profile::sample(&ctx, programs::walk::walk);
+    0
+}
+
+/// The same for kernels that have no loop helper (before 5.17).
+#[perf_event]
+pub fn cpu_sample_steps(ctx: PerfEventContext) -> u32 {
+    programs::profile::sample(&ctx, programs::walk::walk_steps);
     0
 }
 

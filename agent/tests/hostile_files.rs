@@ -47,12 +47,12 @@ fn compile(name: &str, source: &str, options: &[&str]) -> Vec<u8> {
 /// Asks for everything that can be asked of the bytes of a file.
 fn exercise(bytes: Vec<u8>) {
     let Ok(elf) = ElfFile::parse(Image::from_bytes(bytes)) else { return };
-    let info = DebugInfo::open(&elf, &DebugInfoLimits::default());
+    let mut info = DebugInfo::open(&elf, Path::new("/"), None, &DebugInfoLimits::default());
     let mut symbols = ElfSymbols::new(elf);
     for offset in (0..0x6000).step_by(0x31) {
         let Some(svma) = symbols.elf().svma_of(FileOffset(offset)) else { continue };
         let _ = symbols.name(svma);
-        if let Ok(Some(info)) = &info {
+        if let Ok(Some(info)) = &mut info {
             let _ = info.frames(svma);
         }
     }
@@ -187,7 +187,8 @@ fn frames_of_main(bytes: Vec<u8>) -> Result<usize, DebugInfoLoss> {
     use object::{Object, ObjectSymbol};
     let address = object::File::parse(&*bytes).unwrap().symbol_by_name("main").unwrap().address();
     let elf = ElfFile::parse(Image::from_bytes(bytes)).unwrap();
-    let info = DebugInfo::open(&elf, &DebugInfoLimits::default())?.unwrap();
+    let limits = DebugInfoLimits::default();
+    let mut info = DebugInfo::open(&elf, Path::new("/"), None, &limits)?.unwrap();
     info.frames(Svma(address)).map(|frames| frames.len())
 }
 
@@ -201,9 +202,15 @@ fn nesting_that_would_overflow_the_stack_is_refused() {
 fn debug_information_above_its_limits_is_refused_and_counted() {
     let elf = ElfFile::parse(Image::from_bytes(program().to_vec())).unwrap();
     let small = DebugInfoLimits { sections_bytes: 100, ..DebugInfoLimits::default() };
-    assert_eq!(DebugInfo::open(&elf, &small).err(), Some(DebugInfoLoss::TooLarge));
+    assert_eq!(
+        DebugInfo::open(&elf, Path::new("/"), None, &small).err(),
+        Some(DebugInfoLoss::TooLarge)
+    );
     let cheap = DebugInfoLimits { read_bytes: 10, ..DebugInfoLimits::default() };
-    assert_eq!(DebugInfo::open(&elf, &cheap).err(), Some(DebugInfoLoss::TooCostly));
+    assert_eq!(
+        DebugInfo::open(&elf, Path::new("/"), None, &cheap).err(),
+        Some(DebugInfoLoss::TooCostly)
+    );
 
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(program()).unwrap();

@@ -5,4 +5,4 @@ pub(crate) mod drops;
 pub(crate) mod profile;
 mod registers;
 pub(crate) mod tables;
-mod walk;
+pub(crate) mod walk;

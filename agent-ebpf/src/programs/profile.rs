@@ -18,7 +18,7 @@ use sonde_ebpf::{
 
 use super::{
     cost, drops, registers,
-    walk::{self, Frames, Walk},
+    walk::{Frames, Walk},
 };
 
 /// Samples on their way to the agent, which sets the size to fit the machine.
@@ -54,15 +54,16 @@ const _: () = assert!(MAX_USER_FRAMES + MAX_KERNEL_FRAMES <= FRAMES_WORDS, "fram
 /// What `bpf_get_stack` may write.
 const KERNEL_STACK_BYTES: u32 = (MAX_KERNEL_FRAMES * size_of::<u64>()) as u32;
 
-/// Takes one sample of what runs on this CPU.
-pub(crate) fn sample(ctx: &PerfEventContext) {
+/// Takes one sample of what runs on this CPU; `walk` follows the user stack.
+#[inline(always)]
+pub(crate) fn sample(ctx: &PerfEventContext, walk: impl Fn(&mut Walk, &mut Frames)) {
     let start = cost::now();
-    take(ctx);
+    take(ctx, walk);
     cost::add(start);
 }
 
 #[inline(always)]
-fn take(ctx: &PerfEventContext) {
+fn take(ctx: &PerfEventContext, walk: impl Fn(&mut Walk, &mut Frames)) {
     let ids = bpf_get_current_pid_tgid();
     let (pid, tid) = ((ids >> 32) as u32, ids as u32);
     if tid == 0 {
@@ -94,7 +95,7 @@ fn take(ctx: &PerfEventContext) {
             // SAFETY: the body begins with room for all user frames.
             let frames = unsafe { &mut *scratch.body.as_mut_ptr().cast::<Frames>() };
             scratch.walk.begin(pid, frames);
-            walk::walk(&mut scratch.walk, frames);
+            walk(&mut scratch.walk, frames);
             scratch.header.user_frames = scratch.walk.frames as u16;
             scratch.header.stack_end = scratch.walk.end();
             resumable = scratch.walk.can_be_resumed();

@@ -62,6 +62,8 @@ impl Walk {
         end == StackEnd::ProcessUnknown as u32
             || end == StackEnd::TableNotLoaded as u32
             || (end == StackEnd::NoMapping as u32 && self.guessed == 0)
+            // No end yet: there are more frames than the steps of a kernel without loops.
+            || (end == GOES_ON && self.frames < MAX_USER_FRAMES as u32)
     }
 
     /// Goes to the caller; says whether there may be another.
@@ -128,6 +130,20 @@ pub(crate) fn walk(walk: &mut Walk, frames: &mut Frames) {
     // SAFETY: `one_round` has the signature that the helper wants, and `round` outlives the call.
     unsafe {
         generated::bpf_loop(MAX_USER_FRAMES as u32, one_round as *mut c_void, context, 0);
+    }
+}
+
+/// Steps of [`walk_steps`]: the verifier of an old kernel follows each of them by itself.
+const STEPS: u32 = 32;
+
+/// Walks as far as a kernel without the loop helper lets us; the agent walks the rest, as after a
+/// missing table.
+#[inline(always)]
+pub(crate) fn walk_steps(walk: &mut Walk, frames: &mut Frames) {
+    for _ in 0..STEPS {
+        if !walk.advance(frames) {
+            return;
+        }
     }
 }
 

@@ -5,12 +5,21 @@ use std::{borrow::Borrow, io, os::fd::AsFd as _};
 use aya::{
     Ebpf, EbpfError, EbpfLoader, include_bytes_aligned,
     maps::{Map, MapData, PerCpuArray, RingBuf},
-    programs::{PerfEvent, ProgramError, RawTracePoint},
+    programs::{PerfEvent, ProgramError, ProgramType, RawTracePoint},
+    sys::is_helper_supported,
 };
-use sonde_ebpf::{DropReason, limits::ARENA_ELEMENT_BYTES, settings::WAKE_BYTES};
+use aya_obj::generated::{
+    bpf_func_id,
+    bpf_func_id::{BPF_FUNC_loop, BPF_FUNC_task_pt_regs},
+};
+use sonde_ebpf::{
+    DropReason,
+    limits::ARENA_ELEMENT_BYTES,
+    settings::{HAS_TASK_REGISTERS, TASK_STACK_OFFSET, WAKE_BYTES},
+};
 
 use super::{
-    Sampler, cpus,
+    Sampler, btf, cpus,
     process_events::ProcessEvents,
     unwind_memory::{self, SharedEpoch, UnwindMemory},
 };
@@ -69,6 +78,12 @@ impl KernelError {
     }
 }
 
+/// Whether the kernel has a helper for programs that run on perf events. When it won't say, a yes:
+/// loading will tell.
+fn has_helper(helper: bpf_func_id) -> bool {
+    is_helper_supported(ProgramType::PerfEvent, helper).unwrap_or(true)
+}
+
 /// An error with the errors under it, which aya leaves to the caller to print.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -96,6 +111,12 @@ pub struct LoadSettings {
 /// Bytes for unwind tables if nobody says otherwise: the 64 KiB pieces of text that really run, with
 /// some 4 KiB of table each, of a host with 256 MiB of busy code.
 pub const DEFAULT_TABLE_BYTES: usize = 16 << 20;
+
+impl Default for LoadSettings {
+    fn default() -> Self {
+        Self { debug_messages: false, table_bytes: DEFAULT_TABLE_BYTES }
+    }
+}
 
 fn arena_elements(bytes: usize) -> u32 {
     u32::try_from(bytes / ARENA_ELEMENT_BYTES).unwrap_or(1 << 16).clamp(1, 1 << 16)
@@ -136,7 +157,12 @@ impl Programs {
         let log_level: u8 = if settings.debug_messages { aya_log::Level::Debug as u8 } else { 0 };
         let possible = cpus::possible()
             .map_err(|error| KernelError::PerfEvent { what: "a look at the CPUs", error })?;
+        let has_registers = has_helper(BPF_FUNC_task_pt_regs);
+        let stack_offset =
+            if has_registers { None } else { btf::field_offset("task_struct", "stack") };
         let ebpf = EbpfLoader::new()
+            .override_global(HAS_TASK_REGISTERS, &u8::from(has_registers), true)
+            .override_global(TASK_STACK_OFFSET, &stack_offset.unwrap_or(0), true)
             .override_global(WAKE_BYTES, &wake_bytes, true)
             .override_global(aya_log::LEVEL, &log_level, false)
             .map_max_entries("SAMPLES", ring_bytes)
@@ -152,9 +178,9 @@ impl Programs {
     /// # Errors
     /// If the kernel refuses the program or its events.
     pub fn start_sampler(&mut self, frequency: u32) -> Result<Sampler, KernelError> {
-        const NAME: &str = "cpu_sample";
-        let program = self.ebpf.program_mut(NAME).ok_or(KernelError::Missing(NAME))?;
-        let refused = |error| KernelError::Program { name: NAME, error };
+        let name = if has_helper(BPF_FUNC_loop) { "cpu_sample" } else { "cpu_sample_steps" };
+        let program = self.ebpf.program_mut(name).ok_or(KernelError::Missing(name))?;
+        let refused = |error| KernelError::Program { name, error };
         let program: &mut PerfEvent = program.try_into().map_err(refused)?;
         program.load().map_err(refused)?;
         let fd = program.fd().map_err(refused)?;

@@ -1,6 +1,7 @@
 //! What the agent asks of the kernel: loading and attaching programs, opening perf events, reading
 //! their rings. Bytes go out of here undecoded.
 
+mod btf;
 mod clock;
 mod cpus;
 mod drain;

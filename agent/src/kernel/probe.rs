@@ -112,6 +112,7 @@ fn own_programs() -> Result<String, String> {
     let mut programs =
         Programs::load(LoadSettings::default()).map_err(|error| error.to_string())?;
     let _attached = programs.start_sampler(97).map_err(|error| error.to_string())?;
+    programs.start_exec_watch().map_err(|error| error.to_string())?;
     let told: Vec<String> = programs.accepted().iter().map(told).collect();
     Ok(told.join("; "))
 }

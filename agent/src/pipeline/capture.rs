@@ -49,7 +49,16 @@ pub(super) struct Capture {
     seen: KernelCounts,
     seen_in_table: TableCounts,
     frames: Vec<CodeAddress>,
+    /// Addresses that are new in this window, for the naming thread to have a head start.
+    warm: Vec<CodeAddress>,
+    /// When it is next told of them: waking it for each would cost more than naming them.
+    warm_boot_ns: u64,
 }
+
+/// How often the naming thread is told of new addresses.
+const WARM_NS: u64 = 1_000_000_000;
+/// New addresses of which the naming thread is told at once.
+const MAX_WARM: usize = 4096;
 
 #[derive(Clone, Copy)]
 enum Handover {
@@ -96,6 +105,8 @@ impl Capture {
             seen: KernelCounts::default(),
             seen_in_table: TableCounts::default(),
             frames: Vec::new(),
+            warm: Vec::new(),
+            warm_boot_ns: 0,
         }
     }
 
@@ -126,6 +137,7 @@ impl Capture {
         }
         self.close_windows_before(batch.drained_boot_ns);
         self.unwinding.end_batch(&self.table, batch.drained_boot_ns);
+        self.warm(batch.drained_boot_ns);
         self.reopen_files();
     }
 
@@ -165,7 +177,17 @@ impl Capture {
                 _ => {}
             }
         }
-        let warm = Job::Warm(frames.into());
+        if self.warm.len() + frames.len() <= MAX_WARM {
+            self.warm.extend_from_slice(frames);
+        }
+    }
+
+    fn warm(&mut self, now_boot_ns: u64) {
+        if self.warm.is_empty() || now_boot_ns < self.warm_boot_ns {
+            return;
+        }
+        self.warm_boot_ns = now_boot_ns + WARM_NS;
+        let warm = Job::Warm(std::mem::take(&mut self.warm).into());
         // Only a head start: a thread that is busy will come to it at the window's end.
         if let Err(TrySendError::Disconnected(_)) = self.jobs.try_send(warm) {
             tracing::error!("the naming thread is gone");

@@ -66,6 +66,8 @@ struct Process {
     exited: bool,
     /// When `/proc/PID/maps` may be read again for an address that no region covers.
     reread_boot_ns: u64,
+    /// How long it may not be read after that; longer each time that it told nothing.
+    reread_pause_ns: u64,
 }
 
 /// What is known of a process's regions.
@@ -89,6 +91,8 @@ const REMEMBERED_NS: u64 = 30_000_000_000;
 const AUDIT_NS: u64 = 60_000_000_000;
 /// How long an unknown address does not cause another look at the same process.
 const REREAD_NS: u64 = 1_000_000_000;
+/// The same after looks that told nothing: what broken frame pointers lead to is never mapped.
+const MAX_REREAD_NS: u64 = 64_000_000_000;
 
 impl ProcessTable {
     /// A table that knows nothing yet. `proc_root` is `/proc`.
@@ -184,6 +188,7 @@ impl ProcessTable {
             last_seen_boot_ns: boot_ns,
             exited: false,
             reread_boot_ns: 0,
+            reread_pause_ns: REREAD_NS,
         };
         self.next_serial += 1;
         self.processes.insert(pid, copy);
@@ -227,6 +232,7 @@ impl ProcessTable {
             last_seen_boot_ns: boot_ns,
             exited: false,
             reread_boot_ns: 0,
+            reread_pause_ns: REREAD_NS,
         }
     }
 
@@ -364,10 +370,15 @@ impl ProcessTable {
         // Perhaps a region appeared without an event, as by `mremap`. Broken frame pointers make
         // such addresses too, so a process is not read for each of them.
         if !process.exited && process.reread_boot_ns < sample.boot_ns {
-            process.reread_boot_ns = sample.boot_ns + REREAD_NS;
+            process.reread_boot_ns = sample.boot_ns + process.reread_pause_ns;
             if let Ok(memory) = self.read_maps(sample.pid) {
                 let found = find(&memory);
-                self.processes.get_mut(&sample.pid).expect("found above").memory = memory;
+                let process = self.processes.get_mut(&sample.pid).expect("found above");
+                process.memory = memory;
+                process.reread_pause_ns = match found {
+                    Some(_) => REREAD_NS,
+                    None => (2 * process.reread_pause_ns).min(MAX_REREAD_NS),
+                };
                 return found.unwrap_or(CodeAddress::Unmapped(address));
             }
         }

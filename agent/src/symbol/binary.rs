@@ -82,7 +82,7 @@ impl Binary {
     ) -> Result<Found, ElfError> {
         self.find_separate(path, sources);
         let provisional = self.must_wait(sources);
-        let (mut frames, loss) = match self.source_frames(svma, sources) {
+        let (mut frames, loss) = match self.source_frames(svma, path, sources) {
             Ok(frames) => (frames, None),
             Err(loss) => (Vec::new(), Some(loss)),
         };
@@ -115,6 +115,17 @@ impl Binary {
         if let Loading::Ready(info) = &self.debug_info { info.memory_bytes() } else { 0 }
     }
 
+    /// Lets go of what debug information was parsed into, or of all of it where that is one piece.
+    pub(super) fn shrink_debug_info(&mut self) {
+        if let Loading::Ready(info) = &mut self.debug_info {
+            let before = info.memory_bytes();
+            info.shrink();
+            if info.memory_bytes() == before {
+                self.drop_debug_info();
+            }
+        }
+    }
+
     /// Lets go of debug information; it is loaded again when needed.
     pub(super) fn drop_debug_info(&mut self) {
         if let Loading::Ready(_) = self.debug_info {
@@ -124,6 +135,9 @@ impl Binary {
 
     /// Lets go of debug information that was not asked for lately.
     pub(super) fn end_window(&mut self) {
+        if let Loading::Ready(info) = &mut self.debug_info {
+            info.end_window();
+        }
         self.idle_windows = self.idle_windows.saturating_add(1);
         self.windows_since_load = self.windows_since_load.map(|windows| windows.saturating_add(1));
         if self.idle_windows > MAX_IDLE_WINDOWS {
@@ -171,28 +185,13 @@ impl Binary {
     fn source_frames(
         &mut self,
         svma: Svma,
+        path: &Path,
         sources: &Sources,
     ) -> Result<Vec<SourceFrame>, DebugInfoLoss> {
         if self.must_wait(sources) {
             return Ok(Vec::new());
         }
         self.idle_windows = 0;
-        let fresh = matches!(self.debug_info, Loading::NotYet);
-        match self.try_source_frames(svma, sources) {
-            // The limit counts all lookups since loading: a fresh start may get through.
-            Err(DebugInfoLoss::TooCostly) if !fresh => {
-                self.debug_info = Loading::NotYet;
-                self.try_source_frames(svma, sources)
-            }
-            other => other,
-        }
-    }
-
-    fn try_source_frames(
-        &mut self,
-        svma: Svma,
-        sources: &Sources,
-    ) -> Result<Vec<SourceFrame>, DebugInfoLoss> {
         if let Loading::NotYet = self.debug_info {
             // Refused once is refused for good, so that it is not tried at each address.
             self.debug_info = Loading::Nothing;
@@ -200,12 +199,12 @@ impl Binary {
                 Separate::Found(symbols) => symbols.elf(),
                 _ => self.symbols.elf(),
             };
-            if let Some(info) = DebugInfo::open(elf, &sources.limits)? {
+            if let Some(info) = DebugInfo::open(elf, path, None, &sources.limits)? {
                 self.debug_info = Loading::Ready(Box::new(info));
                 self.windows_since_load = Some(0);
             }
         }
-        let Loading::Ready(info) = &self.debug_info else { return Ok(Vec::new()) };
+        let Loading::Ready(info) = &mut self.debug_info else { return Ok(Vec::new()) };
         let frames = info.frames(svma);
         match frames {
             Ok(_) => {}

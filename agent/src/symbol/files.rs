@@ -217,7 +217,8 @@ impl Files {
             let State::Open(binary) = &mut file.state else { continue };
             if self.held.debug_info > self.settings.max_debug_bytes {
                 self.held.debug_info -= binary.debug_bytes();
-                binary.drop_debug_info();
+                binary.shrink_debug_info();
+                self.held.debug_info += binary.debug_bytes();
             }
             if self.held.tables > self.settings.max_table_bytes {
                 self.held.tables -= binary.table_bytes();

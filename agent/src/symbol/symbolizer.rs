@@ -43,7 +43,7 @@ impl Default for Settings {
             max_open_files: 512,
             max_files: 16_384,
             max_table_bytes: 16 << 20,
-            max_debug_bytes: 32 << 20,
+            max_debug_bytes: 8 << 20,
             reload_after_windows: 0,
             max_results: 32_768,
             debug_info: DebugInfoLimits::default(),

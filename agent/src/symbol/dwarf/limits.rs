@@ -11,10 +11,10 @@ use super::DebugInfoLoss;
 
 /// Stack that a lookup may use, in bytes: several hundred nested functions.
 const STACK_BYTES: usize = 512 << 10;
-/// Memory of the parsed form for each byte read to open it, measured on glibc's debug file. It is
-/// mostly the abbreviations of each unit, which are all kept.
+/// Memory of the parsed form for each byte read to open a file as a whole, measured on glibc's debug
+/// file. It is mostly the abbreviations of each unit, which are all kept.
 const KEPT_PER_READ_TO_OPEN: u64 = 6;
-/// The same for each byte read in lookups, measured on a Rust program.
+/// Memory of the parsed form for each byte read in lookups, measured on a Rust program.
 const KEPT_PER_READ: u64 = 2;
 
 /// Counts for all sections of one file. Atomics only make it shareable: one thread uses it.
@@ -22,8 +22,6 @@ const KEPT_PER_READ: u64 = 2;
 pub(super) struct Meter {
     read_limit: u64,
     read: AtomicU64,
-    /// What was read to open it.
-    read_to_open: AtomicU64,
     resident: AtomicU64,
     /// Lowest address the stack may grow down to.
     stack_floor: AtomicUsize,
@@ -35,16 +33,37 @@ impl Meter {
         Self {
             read_limit,
             read: AtomicU64::new(0),
-            read_to_open: AtomicU64::new(0),
             resident: AtomicU64::new(0),
             stack_floor: AtomicUsize::new(0),
             exceeded: AtomicU8::new(0),
         }
     }
 
-    /// Counts lookups from here on.
-    pub(super) fn opened(&self) {
-        self.read_to_open.store(self.read.swap(0, Relaxed), Relaxed);
+    /// Counts anew from here on: only `bytes` of memory are left of what was read so far.
+    pub(super) fn reset(&self, bytes: usize) {
+        self.read.store(0, Relaxed);
+        self.resident.store(bytes as u64, Relaxed);
+    }
+
+    /// What was read so far is kept in parsed form; the limit counts from here on.
+    pub(super) fn keep(&self) {
+        let read = self.read.swap(0, Relaxed);
+        self.resident.fetch_add(read * KEPT_PER_READ_TO_OPEN, Relaxed);
+    }
+
+    /// How much was read, and so counts, so far.
+    pub(super) fn mark(&self) -> u64 {
+        self.read.load(Relaxed)
+    }
+
+    /// Nothing is kept of what was read since the mark.
+    pub(super) fn forget_since(&self, mark: u64) {
+        self.read.store(mark, Relaxed);
+    }
+
+    /// Whether anything was read since the last reset.
+    pub(super) fn has_read(&self) -> bool {
+        self.read.load(Relaxed) > 0
     }
 
     /// Measures depth from here on.
@@ -88,9 +107,7 @@ impl Meter {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let opened = self.read_to_open.load(Relaxed) * KEPT_PER_READ_TO_OPEN;
-        let looked_up = self.read.load(Relaxed) * KEPT_PER_READ;
-        let held = self.resident.load(Relaxed) + opened + looked_up;
+        let held = self.resident.load(Relaxed) + self.read.load(Relaxed) * KEPT_PER_READ;
         usize::try_from(held).unwrap_or(usize::MAX)
     }
 }

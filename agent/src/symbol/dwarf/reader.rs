@@ -23,6 +23,19 @@ impl SectionReader {
         Self { section, start: 0, end, endian }
     }
 
+    /// What it reads.
+    pub(super) const fn section(&self) -> &Arc<SectionBytes> {
+        &self.section
+    }
+
+    /// `size` bytes from `start` on.
+    pub(super) fn piece(&self, start: usize, size: usize) -> Result<Self> {
+        let mut piece = self.clone();
+        piece.advance(start)?;
+        piece.truncate(size)?;
+        Ok(piece)
+    }
+
     /// Moves forward by `length` bytes and returns where it was.
     #[inline]
     fn advance(&mut self, length: usize) -> Result<usize> {

@@ -10,6 +10,7 @@ use object::read::elf::CompressionHeader;
 use object::{CompressedData, CompressionFormat};
 
 use super::limits::Meter;
+use super::sections::MASK_BYTES;
 use super::{DebugInfoLimits, DebugInfoLoss};
 use crate::symbol::elf::{ElfFile, Section};
 use crate::symbol::image::Image;
@@ -29,8 +30,17 @@ pub(super) struct SectionBytes {
 
 #[derive(Debug)]
 enum Bytes {
-    Paged { image: Image, offset: u64, pages: Box<[OnceLock<Page>]> },
+    Paged {
+        image: Image,
+        offset: u64,
+        pages: Box<[OnceLock<Page>]>,
+    },
     Whole(Box<[u8]>),
+    /// Another section, with other bytes at some places.
+    Masked {
+        under: Arc<SectionBytes>,
+        masks: Box<[(usize, [u8; MASK_BYTES])]>,
+    },
 }
 
 impl SectionBytes {
@@ -54,9 +64,29 @@ impl SectionBytes {
         let size = match &bytes {
             Bytes::Paged { .. } => usize::try_from(section.file.size).unwrap_or(0),
             Bytes::Whole(bytes) => bytes.len(),
+            Bytes::Masked { under, .. } => under.size,
         };
         meter.hold(bytes.memory_bytes());
         Ok(Self { bytes, size, meter: Arc::clone(meter) })
+    }
+
+    /// This section with other bytes at `masks`: positions in rising order, far enough apart.
+    pub(super) fn masked(self: &Arc<Self>, masks: Box<[(usize, [u8; MASK_BYTES])]>) -> Self {
+        let bytes = Bytes::Masked { under: Arc::clone(self), masks };
+        Self { bytes, size: self.size, meter: Arc::clone(&self.meter) }
+    }
+
+    /// The same section without the bytes that can be read again; none if there are no such bytes.
+    pub(super) fn fresh(&self) -> Option<Self> {
+        let Bytes::Paged { image, offset, pages } = &self.bytes else { return None };
+        let pages = empty_pages(pages.len());
+        let bytes = Bytes::Paged { image: image.clone(), offset: *offset, pages };
+        Some(Self { bytes, size: self.size, meter: Arc::clone(&self.meter) })
+    }
+
+    /// Memory held even when nothing was read yet, in bytes.
+    pub(super) fn fixed_bytes(&self) -> usize {
+        self.bytes.memory_bytes()
     }
 
     pub(super) const fn size(&self) -> usize {
@@ -68,6 +98,17 @@ impl SectionBytes {
     pub(super) fn run(&self, position: usize) -> gimli::Result<&[u8]> {
         match &self.bytes {
             Bytes::Whole(bytes) => Ok(bytes.get(position..).unwrap_or_default()),
+            Bytes::Masked { under, masks } => {
+                let next = masks.partition_point(|(start, _)| start + MASK_BYTES <= position);
+                match masks.get(next) {
+                    Some((start, mask)) if *start <= position => Ok(&mask[position - start..]),
+                    Some((start, _)) => {
+                        let run = under.run(position)?;
+                        Ok(&run[..run.len().min(start - position)])
+                    }
+                    None => under.run(position),
+                }
+            }
             Bytes::Paged { image, offset, pages } => {
                 let index = position / PAGE;
                 let Some(cell) = pages.get(index) else { return Ok(&[]) };
@@ -128,8 +169,13 @@ impl Bytes {
         match self {
             Self::Paged { pages, .. } => size_of_val(&**pages),
             Self::Whole(bytes) => bytes.len(),
+            Self::Masked { masks, .. } => size_of_val(&**masks),
         }
     }
+}
+
+fn empty_pages(count: usize) -> Box<[OnceLock<Page>]> {
+    std::iter::repeat_with(OnceLock::new).take(count).collect()
 }
 
 fn spend(budget: &mut u64, size: u64) -> Result<(), DebugInfoLoss> {
@@ -143,7 +189,7 @@ fn paged(elf: &ElfFile, section: &Section) -> Result<Bytes, DebugInfoLoss> {
         return Err(DebugInfoLoss::Corrupt);
     }
     let count = usize::try_from(range.size).map_err(|_| DebugInfoLoss::TooLarge)?.div_ceil(PAGE);
-    let pages = std::iter::repeat_with(OnceLock::new).take(count).collect();
+    let pages = empty_pages(count);
     Ok(Bytes::Paged { image: elf.image().clone(), offset: range.offset, pages })
 }
 

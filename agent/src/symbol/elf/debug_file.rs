@@ -54,7 +54,7 @@ fn by_link(elf: &ElfFile, path: &Path, directories: &[PathBuf]) -> Option<ElfFil
 }
 
 /// The process chose the path, so it may be anything: opening must neither block nor act.
-fn open_regular(path: &Path) -> Option<File> {
+pub(crate) fn open_regular(path: &Path) -> Option<File> {
     let is_file = |metadata: std::fs::Metadata| metadata.is_file();
     if !std::fs::metadata(path).is_ok_and(is_file) {
         return None;

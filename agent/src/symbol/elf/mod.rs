@@ -16,7 +16,7 @@ use object::Endianness;
 use super::image::{FileRange, Image, ReadError};
 use super::{FileOffset, Svma};
 
-pub(crate) use debug_file::find_debug_file;
+pub(crate) use debug_file::{find_debug_file, open_regular};
 pub use names::ElfSymbols;
 
 /// Why a file cannot be used as an ELF file.
