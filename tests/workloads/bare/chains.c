@@ -1,7 +1,9 @@
 /* Chains of calls that are known exactly, to be built without frame pointers. Each kind of chain
  * gets a slice of CPU time in turn; at the end a line for each says what it really used, in
- * nanoseconds, and the frames below `main` (or the thread's function) with its name:
- *   SHARE name ns frame;frame;…    `*` stands for frames of libraries, whose names vary.
+ * nanoseconds, and its frames from the one that `main` or the thread's start calls:
+ *   SHARE name ns frame;frame;…
+ * `*` stands for some frames of libraries, whose names vary; `60(a,b)` for 60 frames of these in
+ * turn.
  * Usage: chains SECONDS [PLUGIN LATE_PLUGIN] */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -87,15 +89,16 @@ static inline __attribute__((always_inline)) uint64_t inlined(uint64_t seed) {
 }
 BARE uint64_t has_inlined(uint64_t seed) { return inlined(seed) + 1; }
 
-/* A timer interrupts `spin_interrupted` wherever it is; the handler takes nearly all the time. */
+/* A timer interrupts `spin_interrupted` wherever it is; the handler takes half the time. */
 SPIN(spin_handler)
 SPIN(spin_interrupted)
 LINK(interrupted_2, spin_interrupted)
 BARE void on_signal(int number) { sink = spin_handler((uint64_t)number) + 1; }
-BARE uint64_t interrupted(uint64_t seed) {
-  struct itimerval soon = {.it_value = {.tv_usec = 200}}, never = {0};
+LINK(interrupted_1, interrupted_2)
+BARE uint64_t signalled(uint64_t seed) {
+  struct itimerval soon = {.it_value = {.tv_usec = 500}}, never = {0};
   setitimer(ITIMER_REAL, &soon, NULL);
-  seed = interrupted_2(seed);
+  seed = interrupted_1(seed);
   setitimer(ITIMER_REAL, &never, NULL);
   return seed + 1;
 }
@@ -162,7 +165,8 @@ static struct Kind kinds[] = {
     {"deep", "deep;900(deep_a,deep_b,deep_c);spin_deep", deep, 0},
     {"sorted", "sorted;*;compare;spin_sorted", sorted, 0},
     {"inlined", "has_inlined;inlined", has_inlined, 0},
-    {"signal", "interrupted;interrupted_2;spin_interrupted;*;on_signal;spin_handler", interrupted, 0},
+    {"signal", "signalled;interrupted_1;interrupted_2;spin_interrupted;*;on_signal;spin_handler",
+     signalled, 0},
     {"thread", "in_thread;thread_1;thread_2;spin_thread", threaded, 0},
     {"copies", "copies;*", copies, 0},
     {"clocks", "clocks;*", clocks, 0},

@@ -62,7 +62,7 @@ struct Kind {
 static Kind kinds[] = {
     {"throw", THROWERS, caught, 0},
     {"virtual", "virtually;Derived::work;spin_virtual", virtually, 0},
-    {"function", "functionally;**;spin_function", functionally, 0},
+    {"function", "functionally;*;spin_function", functionally, 0},
 };
 
 static uint64_t now(clockid_t clock) {
