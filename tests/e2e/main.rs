@@ -1,6 +1,7 @@
 //! End to end, as root, on the real kernel: workload → agent → collector → query.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod chains;
 mod crashes;
 mod full_disk;
 mod hostile_agent;

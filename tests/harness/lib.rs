@@ -3,6 +3,7 @@
 
 pub mod bpf;
 pub mod collector;
+pub mod folded;
 pub mod http;
 pub mod pprof;
 pub mod process;

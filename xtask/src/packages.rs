@@ -8,8 +8,11 @@ use crate::command::{command, output, run};
 use crate::place;
 
 /// What the tests need: a program to look for, and the package that brings it.
-pub(crate) const FOR_TESTS: [(&str, &str); 7] = [
+pub(crate) const FOR_TESTS: [(&str, &str); 10] = [
     ("cc", "gcc"),
+    ("g++", "g++"),
+    ("ld.gold", "binutils"),
+    ("go", "golang-go"),
     ("python3", "python3"),
     ("openssl", "openssl"),
     ("setpriv", "util-linux"),

@@ -1,6 +1,8 @@
 //! Builds the programs of `tests/workloads`: with frame pointers and debug info, whatever the
 //! workspace's profile says.
 
+mod bare;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,6 +47,7 @@ pub(crate) fn build() -> Result<PathBuf> {
         };
         run(compile.arg(map).arg(&source).arg("-o").arg(&program))?;
     }
+    bare::build(&folder)?;
     Ok(folder)
 }
 

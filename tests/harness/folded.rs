@@ -1,0 +1,145 @@
+//! Folded stacks of a recording, held against chains of calls that a workload declares.
+
+use anyhow::{Context as _, Result};
+
+/// One line: the frames from the thread's start to the leaf, and how many samples had them.
+#[derive(Debug)]
+pub struct Stack {
+    /// Frames of the program and its libraries; the process's name and the kernel's are left out.
+    pub user: Vec<String>,
+    /// Samples.
+    pub count: u64,
+}
+
+/// A chain of calls as its workload declares it, and what it used.
+#[derive(Debug)]
+pub struct Chain {
+    /// What the workload calls it.
+    pub name: String,
+    /// CPU time in nanoseconds, or another measure that all chains of the workload share.
+    pub used: u64,
+    frames: Vec<String>,
+}
+
+/// Where functions of the kernel begin, when the processor has left user space.
+const KERNEL_ENTRIES: [&str; 4] = ["asm_", "entry_SYSCALL", "ret_from_fork", "error_entry"];
+/// `*` stands for at least one frame and at most this many.
+const MOST_SKIPPED: usize = 16;
+
+/// Reads a file of folded stacks.
+///
+/// # Errors
+/// When a line has no count.
+pub fn read(text: &str) -> Result<Vec<Stack>> {
+    text.lines().map(stack).collect()
+}
+
+fn stack(line: &str) -> Result<Stack> {
+    let (frames, count) = line.rsplit_once(' ').context("a line has no count")?;
+    let kernel = |frame: &&str| KERNEL_ENTRIES.iter().any(|entry| frame.starts_with(entry));
+    let user = frames.split(';').skip(1).take_while(|frame| !kernel(frame));
+    let count = count.parse().with_context(|| format!("{count:?} is no count"))?;
+    Ok(Stack { user: user.map(str::to_owned).collect(), count })
+}
+
+/// The chains that a workload's output declares, in lines of `SHARE name used frame;frame;…`.
+///
+/// # Errors
+/// When such a line lacks something, or there is none.
+pub fn chains(output: &str) -> Result<Vec<Chain>> {
+    let lines = output.lines().filter_map(|line| line.strip_prefix("SHARE "));
+    let chains: Result<Vec<Chain>> = lines.map(chain).collect();
+    let chains = chains?;
+    anyhow::ensure!(!chains.is_empty(), "the workload declared no chain: {output}");
+    Ok(chains)
+}
+
+fn chain(line: &str) -> Result<Chain> {
+    let mut words = line.splitn(3, ' ');
+    let (Some(name), Some(used), Some(frames)) = (words.next(), words.next(), words.next()) else {
+        anyhow::bail!("{line:?} declares no chain");
+    };
+    let frames = frames.split(';').flat_map(expand).collect();
+    Ok(Chain { name: name.to_owned(), used: used.parse()?, frames })
+}
+
+/// `60(a,b)` is 60 frames, a and b in turn.
+fn expand(word: &str) -> Vec<String> {
+    let ring = word.strip_suffix(')').and_then(|word| word.split_once('('));
+    let numbered = ring.and_then(|(count, names)| Some((count.parse().ok()?, names)));
+    let Some((count, names)) = numbered else { return vec![word.to_owned()] };
+    names.split(',').cycle().take(count).map(str::to_owned).collect()
+}
+
+impl Chain {
+    /// Whether these frames are of this chain: its first function is called by `start`'s, or by the
+    /// thread's start.
+    #[must_use]
+    pub fn has(&self, user: &[String]) -> bool {
+        self.from(user).is_some()
+    }
+
+    fn from<'a>(&self, user: &'a [String]) -> Option<&'a [String]> {
+        user.iter().position(|frame| same(&self.frames[0], frame)).map(|at| &user[at..])
+    }
+
+    /// Whether the stack is this chain from its first function to its leaf, nothing missing and
+    /// nothing added.
+    #[must_use]
+    pub fn is_whole(&self, user: &[String]) -> bool {
+        self.from(user).is_some_and(|user| fits(&self.frames, user, false))
+    }
+
+    /// Whether the stack is this chain from its first function on, if perhaps on the way down.
+    #[must_use]
+    pub fn is_begun(&self, user: &[String]) -> bool {
+        self.from(user).is_some_and(|user| fits(&self.frames, user, true))
+    }
+}
+
+fn fits(frames: &[String], user: &[String], or_begun: bool) -> bool {
+    match (frames.split_first(), user.split_first()) {
+        (None, None) => true,
+        (Some(_), None) => or_begun,
+        (None, Some(_)) => false,
+        (Some((star, rest)), Some(_)) if star == "*" => {
+            (1..=user.len().min(MOST_SKIPPED)).any(|skipped| fits(rest, &user[skipped..], or_begun))
+        }
+        (Some((wanted, rest)), Some((found, below))) => {
+            same(wanted, found) && fits(rest, below, or_begun)
+        }
+    }
+}
+
+/// Names of C++ come with types around them.
+fn same(wanted: &str, found: &str) -> bool {
+    let name = found.split('(').next().unwrap_or(found);
+    name == wanted || name.rsplit(' ').next() == Some(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(line: &str) -> Vec<String> {
+        stack(&format!("program;{line} 1")).expect("a line").user
+    }
+
+    #[test]
+    fn a_frame_left_out_doubled_or_swapped_is_not_the_chain() {
+        let chain = chain("deep 5 deep;4(a,b);leaf").expect("a chain");
+        assert!(chain.is_whole(&user("_start;main;deep;a;b;a;b;leaf;asm_exc;fault")));
+        for wrong in ["deep;a;b;a;leaf", "deep;a;b;a;b;b;leaf", "deep;b;a;b;a;leaf"] {
+            assert!(!chain.is_whole(&user(wrong)) && !chain.is_begun(&user(wrong)), "{wrong}");
+        }
+        assert!(chain.is_begun(&user("main;deep;a;b")) && !chain.is_whole(&user("main;deep;a;b")));
+        assert!(!chain.is_begun(&user("main;deep;a;b;a;b;leaf;more")));
+    }
+
+    #[test]
+    fn a_star_is_at_least_one_frame() {
+        let chain = chain("sorted 5 sorted;*;compare").expect("a chain");
+        assert!(chain.is_whole(&user("main;sorted;qsort;msort;compare")));
+        assert!(!chain.is_whole(&user("main;sorted;compare")));
+    }
+}
