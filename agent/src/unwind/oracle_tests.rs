@@ -172,7 +172,7 @@ fn compare(path: &Path) -> Tally {
                     (Caller::Unknown, _) => tally.unsupported += 1,
                     (ours, Some(theirs)) if ours == theirs => {}
                     (ours, theirs) => {
-                        tally.wrong.push(format!("{pc:#x} {rule:x?}: {ours:x?}, not {theirs:x?}"))
+                        tally.wrong.push(format!("{pc:#x} {rule:x?}: {ours:x?}, not {theirs:x?}"));
                     }
                 }
             }
