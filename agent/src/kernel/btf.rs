@@ -37,8 +37,8 @@ fn find(bytes: &[u8], structure: &str, field: &str) -> Option<u64> {
     let names = header.checked_add(place(16)?)?;
     let named = |name: u32, wanted: &str| {
         let at = names.checked_add(usize::try_from(name).ok()?)?;
-        let text = bytes.get(at..at.checked_add(wanted.len())?.checked_add(1)?)?;
-        Some(text.strip_suffix(&[0])? == wanted.as_bytes())
+        let text = bytes.get(at..)?.split(|byte| *byte == 0).next()?;
+        Some(text == wanted.as_bytes())
     };
     let mut at = types;
     while at < end {
