@@ -119,8 +119,13 @@ impl Toolchain {
         for outer in ["RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "CARGO_BUILD_TARGET"] {
             command.env_remove(outer);
         }
-        let flags =
-            [&format!("--cfg=bpf_target_arch=\"{arch}\""), "-Cdebuginfo=2", "-Clink-arg=--btf"];
+        let flags = [
+            &format!("--cfg=bpf_target_arch=\"{arch}\""),
+            "-Cdebuginfo=2",
+            "-Clink-arg=--btf",
+            // Else every copy and every zero is a call of a loop over bytes.
+            "-Clink-arg=--disable-expand-memcpy-in-order",
+        ];
         // The unstable build-std, on a stable compiler.
         command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", &self.rustc);
         command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
