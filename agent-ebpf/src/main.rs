@@ -14,18 +14,38 @@ use aya_ebpf::{
     macros::{perf_event, raw_tracepoint},
     programs::{PerfEventContext, RawTracePointContext},
 };
+use programs::{profile, walk};
 
 /// Runs on every tick of a CPU's sampling clock.
 #[perf_event]
 pub fn cpu_sample(ctx: PerfEventContext) -> u32 {
-    programs::profile::sample(&ctx, programs::walk::walk);
+    if let Some(scratch) = profile::begin(&ctx) {
+        let (walk, frames) = scratch.user_stack();
+        walk::walk(walk, frames);
+        profile::finish(&ctx, scratch);
+    }
     0
 }
 
-/// The same for kernels that have no loop helper (before 5.17).
+/// The same for kernels that have no loop helper (before 5.17): begins, and leaves the walk to others.
 #[perf_event]
 pub fn cpu_sample_steps(ctx: PerfEventContext) -> u32 {
-    programs::profile::sample(&ctx, programs::walk::walk_steps);
+    if let Some(scratch) = profile::begin(&ctx) {
+        walk::follow(&ctx, scratch.user_stack().0);
+        profile::finish(&ctx, scratch);
+    }
+    0
+}
+
+/// Goes on with what [`cpu_sample_steps`] began, and follows itself until the walk is over.
+#[perf_event]
+pub fn cpu_sample_more(ctx: PerfEventContext) -> u32 {
+    if let Some(scratch) = profile::scratch() {
+        let (walk, frames) = scratch.user_stack();
+        walk::walk_steps(walk, frames);
+        walk::follow(&ctx, walk);
+        profile::finish(&ctx, scratch);
+    }
     0
 }
 

@@ -36,8 +36,9 @@ static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
 static WAKE_BYTES: Global<u64> = Global::new(1 << 16);
 
 #[repr(C)]
-struct Scratch {
+pub(crate) struct Scratch {
     walk: Walk,
+    started_ns: u64,
     header: SampleHeader,
     /// User frames, kernel frames, and where the walk could not end, a [`Resume`] and the stack.
     body: [u64; BODY_WORDS],
@@ -55,27 +56,18 @@ const _: () = assert!(MAX_USER_FRAMES + MAX_KERNEL_FRAMES <= FRAMES_WORDS, "fram
 /// What `bpf_get_stack` may write.
 const KERNEL_STACK_BYTES: u32 = (MAX_KERNEL_FRAMES * size_of::<u64>()) as u32;
 
-/// Takes one sample of what runs on this CPU; `walk` follows the user stack.
+/// Begins a sample of what runs on this CPU: who, and the leaf of its user stack. Nothing for the
+/// idle task, whose time is nobody's.
 #[inline(always)]
-pub(crate) fn sample(ctx: &PerfEventContext, walk: impl Fn(&mut Walk, &mut Frames)) {
-    let start = cost::now();
-    take(ctx, walk);
-    cost::add(start);
-}
-
-#[inline(always)]
-fn take(ctx: &PerfEventContext, walk: impl Fn(&mut Walk, &mut Frames)) {
+pub(crate) fn begin<'a>(ctx: &PerfEventContext) -> Option<&'a mut Scratch> {
+    let started_ns = cost::now();
     let ids = bpf_get_current_pid_tgid();
     let (pid, tid) = ((ids >> 32) as u32, ids as u32);
     if tid == 0 {
-        return; // The idle task: nobody's time.
+        return None;
     }
-    // SAFETY: the helper takes nothing and has no preconditions.
-    let cpu = unsafe { generated::bpf_get_smp_processor_id() };
-    let Some(scratch) = SCRATCH.get_ptr_mut(cpu) else { return };
-    // SAFETY: the element is this CPU's, and a perf event program is not interrupted by itself.
-    let scratch = unsafe { &mut *scratch };
-
+    let scratch = scratch()?;
+    scratch.started_ns = started_ns;
     scratch.header = SampleHeader {
         pid,
         tid,
@@ -90,21 +82,42 @@ fn take(ctx: &PerfEventContext, walk: impl Fn(&mut Walk, &mut Frames)) {
         stack_bytes: 0,
         reserved: 0,
     };
-    let mut resumable = false;
     // SAFETY: the body, still empty, has more room than registers need.
     let room = unsafe { &mut *scratch.body.as_mut_ptr().cast::<Saved>() };
     match registers::read(ctx, &mut scratch.walk.resume, room) {
         Ok(()) => {
-            // SAFETY: the body begins with room for all user frames.
-            let frames = unsafe { &mut *scratch.body.as_mut_ptr().cast::<Frames>() };
-            scratch.walk.begin(pid, frames);
-            walk(&mut scratch.walk, frames);
-            scratch.header.user_frames = scratch.walk.frames as u16;
-            scratch.header.stack_end = scratch.walk.end();
-            resumable = scratch.walk.can_be_resumed();
+            let (walk, frames) = scratch.user_stack();
+            walk.begin(pid, frames);
         }
-        Err(end) => scratch.header.stack_end = end as u32,
+        Err(end) => scratch.walk.refuse(end),
     }
+    Some(scratch)
+}
+
+/// What an earlier program began on this CPU, or has left over.
+#[inline(always)]
+pub(crate) fn scratch<'a>() -> Option<&'a mut Scratch> {
+    // SAFETY: the helper takes nothing and has no preconditions.
+    let cpu = unsafe { generated::bpf_get_smp_processor_id() };
+    // SAFETY: the element is this CPU's, and a perf event program is not interrupted by itself.
+    SCRATCH.get_ptr_mut(cpu).map(|scratch| unsafe { &mut *scratch })
+}
+
+impl Scratch {
+    /// The walk and where its frames go.
+    #[inline(always)]
+    pub(crate) fn user_stack(&mut self) -> (&mut Walk, &mut Frames) {
+        // SAFETY: the body begins with room for all user frames.
+        let frames = unsafe { &mut *self.body.as_mut_ptr().cast::<Frames>() };
+        (&mut self.walk, frames)
+    }
+}
+
+/// Ends a sample whose user stack has been walked as far as it goes: adds the kernel's and sends it.
+#[inline(always)]
+pub(crate) fn finish(ctx: &PerfEventContext, scratch: &mut Scratch) {
+    scratch.header.user_frames = scratch.walk.frames as u16;
+    scratch.header.stack_end = scratch.walk.end();
     let mut at = usize::from(scratch.header.user_frames) & (FRAMES_WORDS - 1);
     if !registers::in_user_mode(ctx) {
         let kernel_frames = kernel_stack(ctx, &mut scratch.body, at);
@@ -115,7 +128,7 @@ fn take(ctx: &PerfEventContext, walk: impl Fn(&mut Walk, &mut Frames)) {
     // SAFETY: the helper is asked for a number.
     let waiting = SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA));
     // A ring that is filling up has room for samples only.
-    if resumable && waiting <= WAKE_BYTES.load() {
+    if scratch.walk.can_be_resumed() && waiting <= WAKE_BYTES.load() {
         let bytes = copy_stack(&scratch.walk.resume, &mut scratch.body, at);
         scratch.header.stack_bytes = bytes as u32;
         words = at + RESUME_WORDS + bytes / 8;
@@ -125,6 +138,7 @@ fn take(ctx: &PerfEventContext, walk: impl Fn(&mut Walk, &mut Frames)) {
         drops::count(DropReason::SampleRingFull);
         debug!(ctx, "sample ring full, {} bytes lost", size);
     }
+    cost::add(scratch.started_ns);
 }
 
 /// Writes the kernel's frames at `body[at..]`; returns how many.

@@ -55,15 +55,14 @@ pub(crate) fn epoch() -> u32 {
 pub(crate) fn mapping(code: ProcessCode, address: u64) -> Option<MappedCode> {
     let mut low = code.first;
     let mut high = code.first.wrapping_add(code.count);
+    // Masks and a fixed number of rounds instead of branches: the verifier would follow both ways of
+    // each, and that of 7.3 hardly comes to an end.
     for _ in 0..MAPPING_HALVINGS {
-        if low >= high {
-            break;
-        }
         let middle = low.wrapping_add(high.wrapping_sub(low) >> 1);
-        // All ones if the mapping is above the address. Without a branch: the verifier would follow
-        // both ways of each, and that of 7.3 never comes to an end.
-        let above = (address.wrapping_sub(MAPPINGS.get(middle)?.start) as i64 >> 63) as u32;
-        low = (middle + 1) & !above | low & above;
+        let start = MAPPINGS.get(middle & (MAX_MAPPINGS - 1))?.start;
+        let above = all_ones_if_negative(address.wrapping_sub(start));
+        let searching = all_ones_if_negative(u64::from(low).wrapping_sub(u64::from(high)));
+        low = low.wrapping_add(middle.wrapping_add(1).wrapping_sub(low) & !above & searching);
         high = middle & above | high & !above;
     }
     if low == code.first {
@@ -71,6 +70,11 @@ pub(crate) fn mapping(code: ProcessCode, address: u64) -> Option<MappedCode> {
     }
     let found = *MAPPINGS.get(low.wrapping_sub(1))?;
     (found.start <= address && address < found.end).then_some(found)
+}
+
+#[inline(always)]
+const fn all_ones_if_negative(difference: u64) -> u32 {
+    ((difference as i64) >> 63) as u32
 }
 
 /// The rule for an address of a file.

@@ -2,7 +2,12 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::{bpf_probe_read_user, generated};
+use aya_ebpf::{
+    helpers::{bpf_probe_read_user, generated},
+    macros::map,
+    maps::ProgramArray,
+    programs::PerfEventContext,
+};
 use sonde_ebpf::{
     Resume, StackEnd,
     limits::MAX_USER_FRAMES,
@@ -49,6 +54,19 @@ impl Walk {
         }
     }
 
+    /// There is no user stack to walk.
+    #[inline(always)]
+    pub(crate) fn refuse(&mut self, end: StackEnd) {
+        self.frames = 0;
+        self.end = end as u32;
+    }
+
+    /// Whether there is another frame to look for.
+    #[inline(always)]
+    pub(crate) fn goes_on(&self) -> bool {
+        self.end == GOES_ON
+    }
+
     /// Why the walk is over.
     #[inline(always)]
     pub(crate) fn end(&self) -> u32 {
@@ -62,7 +80,7 @@ impl Walk {
         end == StackEnd::ProcessUnknown as u32
             || end == StackEnd::TableNotLoaded as u32
             || (end == StackEnd::NoMapping as u32 && self.guessed == 0)
-            // No end yet: there are more frames than the steps of a kernel without loops.
+            // No end yet: a kernel without loops let no more programs follow.
             || (end == GOES_ON && self.frames < MAX_USER_FRAMES as u32)
     }
 
@@ -135,17 +153,33 @@ pub(crate) fn walk(walk: &mut Walk, frames: &mut Frames) {
     }
 }
 
-/// Steps of [`walk_steps`]: the verifier of an old kernel follows each of them by itself.
-const STEPS: u32 = 32;
+/// Programs that follow each other on kernels without the loop helper; the agent puts
+/// `cpu_sample_more` first.
+#[map]
+static MORE: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
-/// Walks as far as a kernel without the loop helper lets us; the agent walks the rest, as after a
-/// missing table.
+/// Steps of one such program. A kernel lets [at least 32][limit] follow, so all frames fit in.
+///
+/// [limit]: https://elixir.bootlin.com/linux/v5.10/source/include/linux/bpf.h `MAX_TAIL_CALL_CNT`
+const STEPS: usize = MAX_USER_FRAMES / 32;
+
+/// Walks a few frames further.
 #[inline(always)]
 pub(crate) fn walk_steps(walk: &mut Walk, frames: &mut Frames) {
     for _ in 0..STEPS {
         if !walk.advance(frames) {
             return;
         }
+    }
+}
+
+/// Goes on in `cpu_sample_more`, and comes back only if that can't be: the agent walks the rest then,
+/// as after a missing table.
+#[inline(always)]
+pub(crate) fn follow(ctx: &PerfEventContext, walk: &Walk) {
+    if walk.goes_on() {
+        // SAFETY: only programs that expect this context are in the array.
+        let _not_followed = unsafe { MORE.tail_call(ctx, 0) };
     }
 }
 

@@ -4,8 +4,8 @@ use std::{borrow::Borrow, io, os::fd::AsFd as _};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader, include_bytes_aligned,
-    maps::{Map, MapData, PerCpuArray, RingBuf},
-    programs::{PerfEvent, ProgramError, ProgramType, RawTracePoint},
+    maps::{Map, MapData, PerCpuArray, ProgramArray, RingBuf},
+    programs::{PerfEvent, ProgramError, ProgramFd, ProgramType, RawTracePoint},
     sys::is_helper_supported,
 };
 use aya_obj::generated::{
@@ -178,14 +178,32 @@ impl Programs {
     /// # Errors
     /// If the kernel refuses the program or its events.
     pub fn start_sampler(&mut self, frequency: u32) -> Result<Sampler, KernelError> {
-        let name = if has_helper(BPF_FUNC_loop) { "cpu_sample" } else { "cpu_sample_steps" };
-        let program = self.ebpf.program_mut(name).ok_or(KernelError::Missing(name))?;
+        let program = if has_helper(BPF_FUNC_loop) {
+            self.load_sampler("cpu_sample")?
+        } else {
+            let more = self.load_sampler("cpu_sample_more")?;
+            self.let_follow(&more)?;
+            self.load_sampler("cpu_sample_steps")?
+        };
+        Sampler::start(program.as_fd(), &self.cpus, frequency)
+            .map_err(|error| KernelError::PerfEvent { what: "the sampling clock", error })
+    }
+
+    fn load_sampler(&mut self, name: &'static str) -> Result<ProgramFd, KernelError> {
         let refused = |error| KernelError::Program { name, error };
+        let program = self.ebpf.program_mut(name).ok_or(KernelError::Missing(name))?;
         let program: &mut PerfEvent = program.try_into().map_err(refused)?;
         program.load().map_err(refused)?;
-        let fd = program.fd().map_err(refused)?;
-        Sampler::start(fd.as_fd(), &self.cpus, frequency)
-            .map_err(|error| KernelError::PerfEvent { what: "the sampling clock", error })
+        program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(refused)
+    }
+
+    /// Where kernels have no loops, one program follows the other.
+    fn let_follow(&mut self, program: &ProgramFd) -> Result<(), KernelError> {
+        const MAP: &str = "MORE";
+        let map = self.ebpf.map_mut(MAP).ok_or(KernelError::Missing(MAP))?;
+        ProgramArray::try_from(map)
+            .and_then(|mut programs| programs.set(0, program, 0))
+            .map_err(|error| KernelError::Load(error.into()))
     }
 
     /// Watches processes become other programs, so that none is unwound by what it was.

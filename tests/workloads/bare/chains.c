@@ -4,7 +4,7 @@
  *   SHARE name ns frame;frame;…
  * `*` stands for some frames of libraries, whose names vary; `60(a,b)` for 60 frames of these in
  * turn.
- * Usage: chains CPU_SECONDS [PLUGIN LATE_PLUGIN] */
+ * Usage: chains CPU_SECONDS PLUGIN LATE_PLUGIN; without libraries: chains CPU_SECONDS [CHAIN] */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -179,11 +179,18 @@ static struct Kind kinds[] = {
 int main(int argc, char **argv) {
   uint64_t limit = (uint64_t)(argc > 1 ? atoi(argv[1]) : 5) * 1000000000u;
   uint64_t seed = 1;
+  struct Kind *first = kinds;
   size_t count = sizeof kinds / sizeof kinds[0], ready = count;
 #ifndef NO_PLUGIN
   if (argc != 4) return 2;
   plugin = (uint64_t(*)(uint64_t))opened(argv[2], "plugin_1");
   ready = count - 1;
+#else
+  if (argc > 2) {
+    while (first < kinds + count && strcmp(first->name, argv[2]) != 0) first++;
+    if (first == kinds + count) return 2;
+    ready = 1;
+  }
 #endif
   signal(SIGALRM, on_signal);
   for (uint64_t past = 0; past < limit; past = now(CLOCK_PROCESS_CPUTIME_ID)) {
@@ -193,7 +200,7 @@ int main(int argc, char **argv) {
       ready = count;
     }
 #endif
-    for (struct Kind *kind = kinds; kind < kinds + ready; kind++) {
+    for (struct Kind *kind = first; kind < first + ready; kind++) {
       uint64_t before = now(CLOCK_THREAD_CPUTIME_ID), end = before + 20000000, at = before;
       uint64_t in_threads = thread_ns;
       while (at + (thread_ns - in_threads) < end) {
@@ -205,7 +212,7 @@ int main(int argc, char **argv) {
     }
   }
   sink = seed;
-  for (size_t i = 0; i < count; i++)
-    printf("SHARE %s %llu %s\n", kinds[i].name, (unsigned long long)kinds[i].ns, kinds[i].frames);
+  for (struct Kind *kind = first; kind < first + ready; kind++)
+    printf("SHARE %s %llu %s\n", kind->name, (unsigned long long)kind->ns, kind->frames);
   return 0;
 }

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::cases::CASES;
+use super::cases::cases;
 use super::guest::Programs;
 use crate::command::{cargo, command, output, run};
-use crate::workloads::C_FLAGS;
 use crate::{packages, place};
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
@@ -42,9 +41,9 @@ fn standard_library() -> Result<()> {
 
 fn workloads(folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
-    for case in CASES {
-        let source = place::workspace().join(format!("tests/workloads/{}.c", case.program));
-        let mut compile = command(COMPILER, C_FLAGS);
+    for case in cases() {
+        let source = place::workspace().join("tests/workloads").join(case.source);
+        let mut compile = command(COMPILER, case.flags);
         run(compile.arg("-static").arg(&source).arg("-o").arg(folder.join(case.program)))?;
     }
     Ok(folder.to_owned())

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::cases::{CASES, Case};
+use super::cases::{Case, cases};
 use super::cross;
 use super::initramfs::Initramfs;
 use super::matrix::Arch;
@@ -41,7 +41,7 @@ impl Programs {
         image.link("/bin/sh", "busybox");
         image.copy(&place::workspace().join("tests/vm/init.sh"), "/init")?;
         let mut programs = vec![("sonde-agent", self.agent.clone())];
-        programs.extend(CASES.iter().map(|case| (case.program, self.workloads.join(case.program))));
+        programs.extend(cases().map(|case| (case.program, self.workloads.join(case.program))));
         let mut libraries = BTreeSet::new();
         for (name, program) in programs {
             libraries.extend(self::libraries(&program)?);
@@ -50,7 +50,7 @@ impl Programs {
         for library in libraries {
             image.copy(Path::new(&library), &library)?;
         }
-        let cases: String = CASES.iter().map(Case::line).collect();
+        let cases: String = cases().iter().map(Case::line).collect();
         image.file("/sonde/cases", cases.as_bytes());
         Ok(image.finish())
     }

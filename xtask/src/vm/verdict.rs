@@ -1,6 +1,6 @@
 //! What a boot showed: the programs this kernel took, and what went wrong.
 
-use super::cases::CASES;
+use super::cases::cases;
 use super::console::Console;
 
 /// The line of `sonde-agent probe` that tells of the agent's own programs.
@@ -33,7 +33,7 @@ impl Verdict {
             Ok(programs) => verdict.programs = programs,
             Err(why) => verdict.failures.push(why),
         }
-        for case in &CASES {
+        for case in cases() {
             match recording(console, case.program).and_then(|folded| case.judge(folded)) {
                 Ok(told) => verdict.recordings.push(told),
                 Err(why) => verdict.failures.push(why),
