@@ -11,9 +11,9 @@
 
 mod capture;
 mod counters;
+mod jit_names;
 mod kernel_names;
 mod naming;
-mod perf_maps;
 mod targets;
 mod unwinding;
 

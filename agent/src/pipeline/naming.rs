@@ -12,7 +12,12 @@ use std::{
 
 use rustc_hash::FxHashMap;
 
-use super::{CaptureSettings, Counters, capture::Reopen, kernel_names::KernelNames};
+use super::{
+    CaptureSettings, Counters,
+    capture::Reopen,
+    jit_names::{JitFile, JitNames},
+    kernel_names::KernelNames,
+};
 use crate::{
     aggregate::{
         Binary, Location, ProfileWindow, RawProcess, RawWindow, ServiceProfile, StackCount, Trust,
@@ -20,10 +25,7 @@ use crate::{
     },
     kernel::{give_back_freed_memory, unix_ns},
     process::{CodeAddress, FileIndex, Identity},
-    symbol::{
-        FileId, FileOffset, Settings, Svma, Symbol, Symbolizer, UnknownReason, perf_map::PerfMap,
-        vdso,
-    },
+    symbol::{FileId, FileOffset, Settings, Svma, Symbol, Symbolizer, UnknownReason, vdso},
     telemetry::{FrameLabels, OwnUsage, StackEndLabels},
 };
 
@@ -33,8 +35,8 @@ pub(super) enum Job {
     File { index: FileIndex, path: Arc<str>, file: File },
     /// A file that can't be had.
     FileGone { index: FileIndex, path: Arc<str> },
-    /// The perf map of a program.
-    PerfMap { serial: u64, file: File },
+    /// What a program tells of the code it makes.
+    JitNames { serial: u64, file: JitFile },
     /// Files that no process maps any more: windows to come have no address in them.
     Forget(Vec<FileIndex>),
     /// Addresses of a window to come, to be named while there is time.
@@ -60,7 +62,8 @@ pub(super) struct Naming {
     kernel: KernelNames,
     vdso: Option<Option<FileId>>,
     files: FxHashMap<FileIndex, NamedFile>,
-    perf_maps: FxHashMap<u64, (File, PerfMap)>,
+    /// By the serials of programs.
+    jit_names: FxHashMap<u64, JitNames>,
     binaries: FxHashMap<Arc<str>, Arc<Binary>>,
     /// This window's locations: an address is named once. Code made at run time also needs to know
     /// by whom.
@@ -103,7 +106,7 @@ impl Naming {
             kernel: KernelNames::default(),
             vdso: None,
             files: FxHashMap::default(),
-            perf_maps: FxHashMap::default(),
+            jit_names: FxHashMap::default(),
             binaries: FxHashMap::default(),
             locations: FxHashMap::default(),
             cpu_ns: own_cpu_ns(),
@@ -130,8 +133,8 @@ impl Naming {
             match job {
                 Job::File { index, path, file } => self.file(index, path, file),
                 Job::FileGone { index, path } => self.file_gone(index, path),
-                Job::PerfMap { serial, file } => {
-                    self.perf_maps.entry(serial).or_insert_with(|| (file, PerfMap::default()));
+                Job::JitNames { serial, file } => {
+                    self.jit_names(serial, file);
                 }
                 Job::Forget(files) => {
                     for file in files {
@@ -187,7 +190,7 @@ impl Naming {
     }
 
     fn window(&mut self, window: &RawWindow, costs: RawCosts) -> ProfileWindow {
-        self.update_perf_maps(window);
+        self.update_jit_names(window);
         for stack in &window.stacks {
             self.warm(window.frames(stack));
         }
@@ -226,17 +229,23 @@ impl Naming {
         }
     }
 
-    /// Runtimes go on writing their maps: what was read before is not all.
-    fn update_perf_maps(&mut self, window: &RawWindow) {
+    /// The first file stays, because it is read bit by bit; but a jitdump tells more than a map.
+    fn jit_names(&mut self, serial: u64, file: JitFile) {
+        let known = self.jit_names.get(&serial);
+        let better = matches!((known, &file), (Some(JitNames::PerfMap(..)), JitFile::Dump(_)));
+        if known.is_none() || better {
+            self.jit_names.insert(serial, JitNames::new(file));
+        }
+    }
+
+    fn update_jit_names(&mut self, window: &RawWindow) {
         let sampled = |serial: &u64| {
             let of = |process: &RawProcess| process.attribution.serial == *serial;
             window.processes.iter().any(of)
         };
-        for (serial, (file, map)) in &mut self.perf_maps {
-            if sampled(serial)
-                && let Err(error) = map.update(file)
-            {
-                tracing::debug!(%error, "a perf map can't be read");
+        for (serial, names) in &mut self.jit_names {
+            if sampled(serial) {
+                names.update();
             }
         }
     }
@@ -281,7 +290,7 @@ impl Naming {
             .filter(|process| process.lasting)
             .map(|process| process.attribution.serial)
             .collect();
-        self.perf_maps.retain(|serial, _| lasting.contains(serial));
+        self.jit_names.retain(|serial, _| lasting.contains(serial));
         let again = self.files.iter().filter_map(|(index, file)| {
             file.id.is_some_and(|id| self.symbolizer.needs_file(id)).then_some(*index)
         });
@@ -311,9 +320,7 @@ impl Naming {
             CodeAddress::Vdso(offset) => self.in_vdso(offset),
             CodeAddress::Jit(address) => {
                 let binary = Some(self.pseudo_binary("[jit]"));
-                let without = Symbol::Unknown(UnknownReason::JitWithoutPerfMap);
-                let map = self.perf_maps.get(&serial);
-                let symbol = map.map_or(without, |(_, map)| map.symbolize(address));
+                let symbol = JitNames::symbolize(self.jit_names.get(&serial), address);
                 Location { binary, address: Svma(address), symbol }
             }
             CodeAddress::Unmapped(address) => nowhere(address, UnknownReason::NoMapping),
