@@ -17,6 +17,7 @@ use super::{
     capture::Reopen,
     jit_names::{JitFile, JitNames},
     kernel_names::KernelNames,
+    unnamed::Unnamed,
 };
 use crate::{
     aggregate::{
@@ -25,8 +26,11 @@ use crate::{
     },
     kernel::{give_back_freed_memory, unix_ns},
     process::{CodeAddress, FileIndex, Identity},
-    symbol::{FileId, FileOffset, Settings, Svma, Symbol, Symbolizer, UnknownReason, vdso},
-    telemetry::{FrameLabels, OwnUsage, StackEndLabels},
+    symbol::{
+        FileId, FileOffset, Settings, Svma, Symbol, SymbolCounts, Symbolizer, UnknownReason,
+        debuginfod::Debuginfod, vdso,
+    },
+    telemetry::{FrameLabels, OwnUsage, ReasonLabels, StackEndLabels},
 };
 
 /// What the capture thread asks for.
@@ -59,6 +63,8 @@ pub(super) struct Naming {
     windows: SyncSender<ProfileWindow>,
     reopen: Reopen,
     symbolizer: Symbolizer,
+    /// What the symbolizer had counted at the end of the last window.
+    counted: SymbolCounts,
     kernel: KernelNames,
     vdso: Option<Option<FileId>>,
     files: FxHashMap<FileIndex, NamedFile>,
@@ -93,16 +99,13 @@ impl Naming {
         windows: SyncSender<ProfileWindow>,
     ) -> Self {
         Self {
-            counters,
             host: settings.host.as_str().into(),
             period_ns: 1_000_000_000 / u64::from(settings.frequency),
             windows,
             reopen: Reopen::default(),
-            symbolizer: Symbolizer::new(Settings {
-                // A recording is one window, and somebody waits for it: it gets all names at once.
-                reload_after_windows: settings.window.map_or(0, |_| RELOAD_AFTER_WINDOWS),
-                ..Settings::default()
-            }),
+            symbolizer: symbolizer(settings, &counters),
+            counters,
+            counted: SymbolCounts::default(),
             kernel: KernelNames::default(),
             vdso: None,
             files: FxHashMap::default(),
@@ -198,6 +201,7 @@ impl Naming {
         let mut services: Vec<ServiceProfile> = Vec::new();
         let mut by_identity: FxHashMap<&Identity, usize> = FxHashMap::default();
         let mut tally = TrustTally::default();
+        let mut unnamed = Unnamed::default();
         for stack in &window.stacks {
             let process = &window.processes[stack.process as usize];
             let identity = &*process.attribution.identity;
@@ -211,12 +215,16 @@ impl Naming {
                 .map(|frame| self.location(*frame, process.attribution.serial))
                 .collect();
             tally.add(&identity.service, stack.end, &frames, stack.count);
+            unnamed.add(window.frames(stack), &frames, stack.count);
             services[place].stacks.push(StackCount {
                 frames,
                 pid: process.lasting.then_some(process.pid),
                 thread: thread_name(&stack.comm),
                 count: stack.count,
             });
+        }
+        for id in unnamed.that_matter().filter_map(|file| self.files.get(&file)?.id) {
+            self.symbolizer.want_debug_file(id);
         }
         let trust = self.trust(tally, costs);
         self.end_window(window);
@@ -281,6 +289,7 @@ impl Naming {
     /// Lets go of what was only good for this window.
     fn end_window(&mut self, window: &RawWindow) {
         self.locations.clear();
+        self.count_debug_info_losses();
         if self.symbolizer.end_window() > 0 {
             give_back_freed_memory();
         }
@@ -297,6 +306,17 @@ impl Naming {
         let mut reopen = self.reopen.lock().unwrap_or_else(PoisonError::into_inner);
         reopen.clear();
         reopen.extend(again);
+    }
+
+    fn count_debug_info_losses(&mut self) {
+        let before = std::mem::replace(&mut self.counted, self.symbolizer.counts().clone());
+        let losses = &self.counters.metrics.debug_info_losses;
+        for ((loss, count), (_, before)) in self.counted.debug_info().zip(before.debug_info()) {
+            if count > before {
+                let labels = ReasonLabels { reason: loss.label() };
+                losses.get_or_create(&labels).inc_by(count - before);
+            }
+        }
     }
 
     fn location(&mut self, address: CodeAddress, serial: u64) -> Arc<Location> {
@@ -359,6 +379,22 @@ impl Naming {
         let binary = Arc::new(Binary { path: Arc::clone(&path), build_id: Arc::default() });
         self.binaries.insert(path, Arc::clone(&binary));
         binary
+    }
+}
+
+fn symbolizer(settings: &CaptureSettings, counters: &Counters) -> Symbolizer {
+    let symbolizer = Symbolizer::new(Settings {
+        // A recording is one window, and somebody waits for it: it gets all names at once.
+        reload_after_windows: settings.window.map_or(0, |_| RELOAD_AFTER_WINDOWS),
+        ..Settings::default()
+    });
+    let Some(asked) = &settings.debuginfod else { return symbolizer };
+    match Debuginfod::start(asked, counters.metrics.debuginfod.clone()) {
+        Ok(debuginfod) => symbolizer.with_debuginfod(debuginfod, asked.cache.clone()),
+        Err(error) => {
+            tracing::warn!(%error, "debuginfod is not used");
+            symbolizer
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod binary;
 mod code_ranges;
+pub mod debuginfod;
 pub mod demangle;
 pub mod dwarf;
 pub mod elf;
@@ -15,6 +16,7 @@ pub mod kallsyms;
 pub mod perf_map;
 mod recent;
 mod runtime_names;
+mod source;
 mod symbolizer;
 mod unknown;
 pub mod vdso;
@@ -22,6 +24,7 @@ pub mod vdso;
 use std::sync::Arc;
 
 pub use files::{FileId, Held};
+pub use source::SymbolSource;
 pub use symbolizer::{Settings, SymbolCounts, Symbolizer};
 pub use unknown::UnknownReason;
 
