@@ -6,6 +6,7 @@ mod crashes;
 mod full_disk;
 mod hostile_agent;
 mod hostile_collector;
+mod jit;
 mod oneshot;
 mod rights;
 mod shares;
