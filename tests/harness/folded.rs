@@ -42,14 +42,21 @@ fn stack(line: &str) -> Result<Stack> {
     Ok(Stack { user: user.map(str::to_owned).collect(), count })
 }
 
-/// The chains that a workload's output declares, in lines of `SHARE name used frame;frame;…`.
+/// The chains that a workload's output declares, in lines of `SHARE name used frame;frame;…`. What
+/// several of its processes used of one is added up.
 ///
 /// # Errors
 /// When such a line lacks something, or there is none.
 pub fn chains(output: &str) -> Result<Vec<Chain>> {
     let lines = output.lines().filter_map(|line| line.strip_prefix("SHARE "));
-    let chains: Result<Vec<Chain>> = lines.map(chain).collect();
-    let chains = chains?;
+    let mut chains: Vec<Chain> = Vec::new();
+    for line in lines {
+        let declared = chain(line)?;
+        match chains.iter_mut().find(|known| known.name == declared.name) {
+            Some(known) => known.used += declared.used,
+            None => chains.push(declared),
+        }
+    }
     anyhow::ensure!(!chains.is_empty(), "the workload declared no chain: {output}");
     Ok(chains)
 }
@@ -134,6 +141,13 @@ mod tests {
         }
         assert!(chain.is_begun(&user("main;deep;a;b")) && !chain.is_whole(&user("main;deep;a;b")));
         assert!(!chain.is_begun(&user("main;deep;a;b;a;b;leaf;more")));
+    }
+
+    #[test]
+    fn processes_that_declare_the_same_chain_used_it_together() {
+        let chains = chains("SHARE a 5 f;g\nother\nSHARE b 1 h\nSHARE a 7 f;g\n").expect("two");
+        let used: Vec<_> = chains.iter().map(|chain| (chain.name.as_str(), chain.used)).collect();
+        assert_eq!(used, [("a", 12), ("b", 1)]);
     }
 
     #[test]

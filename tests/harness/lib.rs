@@ -8,6 +8,7 @@ pub mod http;
 pub mod pprof;
 pub mod process;
 pub mod push;
+pub mod recording;
 pub mod tmpfs;
 pub mod workload;
 
