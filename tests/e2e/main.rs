@@ -9,4 +9,5 @@ mod hostile_agent;
 mod hostile_collector;
 mod oneshot;
 mod rights;
+mod servers;
 mod shares;

@@ -9,6 +9,7 @@ pub mod pprof;
 pub mod process;
 pub mod push;
 pub mod recording;
+pub mod server;
 pub mod tmpfs;
 pub mod workload;
 

@@ -30,6 +30,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             packages::install("the browser tests", &packages::FONTS)?;
         }
     }
+    if kinds.contains(&"e2e") {
+        packages::install_servers()?;
+    }
     setup::run(&[])?;
     let mut count = Count::default();
     run_command(&mut cargo(["build", "--workspace", "--bins"]))?;
