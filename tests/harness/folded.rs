@@ -5,7 +5,9 @@ use anyhow::{Context as _, Result};
 /// One line: the frames from the thread's start to the leaf, and how many samples had them.
 #[derive(Debug)]
 pub struct Stack {
-    /// Frames of the program and its libraries; the process's name and the kernel's are left out.
+    /// The service's name.
+    pub service: String,
+    /// Frames of the program and its libraries; the kernel's are left out.
     pub user: Vec<String>,
     /// Samples.
     pub count: u64,
@@ -37,9 +39,11 @@ pub fn read(text: &str) -> Result<Vec<Stack>> {
 fn stack(line: &str) -> Result<Stack> {
     let (frames, count) = line.rsplit_once(' ').context("a line has no count")?;
     let kernel = |frame: &&str| KERNEL_ENTRIES.iter().any(|entry| frame.starts_with(entry));
-    let user = frames.split(';').skip(1).take_while(|frame| !kernel(frame));
+    let mut frames = frames.split(';');
+    let service = frames.next().unwrap_or_default().to_owned();
+    let user = frames.take_while(|frame| !kernel(frame)).map(str::to_owned).collect();
     let count = count.parse().with_context(|| format!("{count:?} is no count"))?;
-    Ok(Stack { user: user.map(str::to_owned).collect(), count })
+    Ok(Stack { service, user, count })
 }
 
 /// The chains that a workload's output declares, in lines of `SHARE name used frame;frame;…`. What
