@@ -9,6 +9,8 @@ pub struct Stack {
     pub service: String,
     /// Frames of the program and its libraries; the kernel's are left out.
     pub user: Vec<String>,
+    /// The kernel was at exec, where a program's stack goes and its successor has none yet.
+    pub in_exec: bool,
     /// Samples.
     pub count: u64,
 }
@@ -43,7 +45,8 @@ fn stack(line: &str) -> Result<Stack> {
     let service = frames.next().unwrap_or_default().to_owned();
     let user = frames.take_while(|frame| !kernel(frame)).map(str::to_owned).collect();
     let count = count.parse().with_context(|| format!("{count:?} is no count"))?;
-    Ok(Stack { service, user, count })
+    let in_exec = line.contains(";__x64_sys_execve") || line.contains(";__arm64_sys_execve");
+    Ok(Stack { service, user, in_exec, count })
 }
 
 /// The chains that a workload's output declares, in lines of `SHARE name used frame;frame;…`. What

@@ -11,8 +11,17 @@ use crate::folded::{self, Chain, Stack};
 use crate::record;
 
 /// Where threads begin, as C libraries and Go name it.
-const STARTS: [&str; 7] =
-    ["_start", "clone3", "__clone3", "start_thread", "__clone", "runtime.goexit", "runtime.clone"];
+const STARTS: [&str; 8] = [
+    "_start",
+    // What ld.so's `_start` goes on in.
+    "_dl_start_user",
+    "clone3",
+    "__clone3",
+    "start_thread",
+    "__clone",
+    "runtime.goexit",
+    "runtime.clone",
+];
 
 /// A recording of a command: its stacks, and the chains that it declared.
 pub struct Recording {
@@ -90,11 +99,12 @@ impl Recording {
     /// When it does not.
     #[track_caller]
     pub fn reaches_the_start(&self, percent: f64) {
-        let reaches = |user: &[String]| {
-            // In exec the thread has no user space yet, or no longer.
-            user.first().is_none_or(|frame| STARTS.contains(&frame.as_str()))
-        };
-        let (good, all) = (self.count(reaches), self.count(|_| true));
+        // At its end a process has no user space any more.
+        let reaches =
+            |user: &[String]| user.first().is_none_or(|frame| STARTS.contains(&frame.as_str()));
+        let good = self.stacks.iter().filter(|stack| stack.in_exec || reaches(&stack.user));
+        let good = good.map(|stack| stack.count).sum();
+        let all = self.count(|_| true);
         let found = 100.0 * precise(good) / precise(all);
         assert!(found >= percent, "{found:.2} % of {all} reach it, not:\n{}", self.others(reaches));
     }
