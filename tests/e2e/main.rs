@@ -7,6 +7,7 @@ mod edges;
 mod full_disk;
 mod hostile_agent;
 mod hostile_collector;
+mod jit;
 mod oneshot;
 mod rights;
 mod servers;

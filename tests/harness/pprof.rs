@@ -115,6 +115,22 @@ pub struct Function {
     /// Name, in the string table.
     #[prost(int64, tag = "2")]
     pub name: i64,
+    /// Source file, in the string table.
+    #[prost(int64, tag = "4")]
+    pub filename: i64,
+}
+
+/// Where in a program's source.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Name of the function.
+    pub function: &'a str,
+    /// Path, or empty.
+    pub file: &'a str,
+    /// Line, 0 for unknown.
+    pub line: i64,
+    /// What was seen there.
+    pub value: i64,
 }
 
 /// Reads a gzipped pprof file.
@@ -154,6 +170,32 @@ impl Profile {
             Ok((stack, sample.value.first().copied().unwrap_or(0)))
         };
         self.sample.iter().map(names).collect()
+    }
+
+    /// The innermost frame of every stack, with the stack's first value.
+    ///
+    /// # Errors
+    /// As [`Profile::stacks`].
+    pub fn leaf_sources(&self) -> Result<Vec<Source<'_>>> {
+        let text = |index: i64| -> Result<&str> {
+            let index = usize::try_from(index).context("negative string index")?;
+            self.string_table.get(index).map(String::as_str).context("unknown string index")
+        };
+        let source = |sample: &Sample| -> Result<Source<'_>> {
+            let leaf = sample.location_id.first().context("a stack without frames")?;
+            let location = self.location.iter().find(|location| location.id == *leaf);
+            let line = location.and_then(|location| location.line.first());
+            let line = line.context("unknown location id")?;
+            let function = self.function.iter().find(|function| function.id == line.function_id);
+            let function = function.context("unknown function id")?;
+            Ok(Source {
+                function: text(function.name)?,
+                file: text(function.filename)?,
+                line: line.line,
+                value: sample.value.first().copied().unwrap_or(0),
+            })
+        };
+        self.sample.iter().map(source).collect()
     }
 
     /// The share, in percent, of samples with this function anywhere.

@@ -56,7 +56,7 @@ pub fn profile(function: &str, value: i64, unix_ns: i64) -> Profile {
             Location { id: 1, mapping_id: 0, address: 0, line: line(1) },
             Location { id: 2, mapping_id: 0, address: 0, line: line(2) },
         ],
-        function: vec![Function { id: 1, name: 3 }, Function { id: 2, name: 4 }],
+        function: [(1, 3), (2, 4)].map(|(id, name)| Function { id, name, filename: 0 }).to_vec(),
         string_table: strings.map(str::to_owned).to_vec(),
         time_nanos: unix_ns,
         duration_nanos: 1_000_000_000,

@@ -71,7 +71,7 @@ fn push(number: u64) -> Result<Vec<u8>> {
     for id in 1..=functions {
         let name = i64::try_from(pushed.string_table.len())?;
         pushed.string_table.push(format!("service_{service}::module::function_{id}"));
-        pushed.function.push(Function { id, name });
+        pushed.function.push(Function { id, name, filename: 0 });
         let line = vec![Line { function_id: id, line: 10 }];
         pushed.location.push(Location { id, mapping_id: 0, address: 0, line });
     }

@@ -48,6 +48,8 @@ pub struct RunArgs {
     pub(super) host: Option<String>,
     #[arg(long, value_name = "LEVEL", help = helped("error, warn, info, debug, trace", "LOG", &Settings::default().log_level))]
     pub(super) log_level: Option<String>,
+    #[arg(long, value_name = "URLS", help = helped("Ask these servers for names of stripped programs; `env`: those in DEBUGINFOD_URLS", "DEBUGINFOD_URLS", &"nobody is asked"))]
+    pub(super) debuginfod_urls: Option<String>,
 }
 
 /// What `record` takes.

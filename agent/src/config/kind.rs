@@ -1,6 +1,7 @@
 //! How each kind of setting is read, shown, and asked for when it is wrong.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Secret, parse, show};
@@ -46,6 +47,18 @@ pub(super) const LOG_LEVEL: Kind<String> = Kind {
 };
 pub(super) const LINE: Kind<String> =
     Kind { parse: parse::line, show: Clone::clone, expected: "one line of text", example: "web-1" };
+pub(super) const FOLDER: Kind<PathBuf> = Kind {
+    parse: parse::folder,
+    show: |path| path.display().to_string(),
+    expected: "an absolute path",
+    example: "/var/cache/sonde-agent/debuginfod",
+};
+pub(super) const URLS: Kind<Vec<String>> = Kind {
+    parse: parse::urls,
+    show: |urls| urls.join(" "),
+    expected: "http or https addresses with blanks between them, or `env`",
+    example: "https://debuginfod.example.org",
+};
 pub(super) const SECRET: Kind<Secret> = Kind {
     parse: |text| parse::line(text).map(Secret::from),
     show: ToString::to_string,

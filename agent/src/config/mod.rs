@@ -10,6 +10,7 @@ mod deploy_tests;
 mod file;
 mod kind;
 mod layers;
+mod names;
 mod parse;
 mod problem;
 mod record;

@@ -1,5 +1,6 @@
 //! One text to one value. `None` means: not what the setting expects.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -54,6 +55,18 @@ pub(super) fn url(text: &str) -> Option<String> {
     let bare = url.query().is_none() && url.fragment().is_none();
     let web = matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
     (plain && bare && web).then(|| text.to_owned())
+}
+
+/// Addresses of servers, with blanks between them.
+pub(super) fn urls(text: &str) -> Option<Vec<String>> {
+    let urls: Option<Vec<String>> = text.split_ascii_whitespace().map(url).collect();
+    urls.filter(|urls| !urls.is_empty())
+}
+
+/// A folder wherever the agent was started.
+pub(super) fn folder(text: &str) -> Option<PathBuf> {
+    let path = line(text).map(PathBuf::from)?;
+    path.is_absolute().then_some(path)
 }
 
 pub(super) fn bytes(text: &str) -> Option<usize> {

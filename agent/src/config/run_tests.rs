@@ -75,7 +75,8 @@ fn all_that_is_wrong_is_said_at_once_with_its_place() {
         [
             "agent.yaml:3:9: colour: there is no such setting; the settings are collector, listen, \
              frequency, window, host, log_level, labels, headers, tenant, bearer_token, \
-             bearer_token_file, basic_auth, queue_bytes",
+             bearer_token_file, basic_auth, queue_bytes, debuginfod_urls, debuginfod_cache, \
+             debuginfod_cache_bytes",
             "--collector: collector: \"h:1\" is not an http or https address with a host and \
              without credentials; write for example http://127.0.0.1:4040",
             "SONDE_AGENT_LISTEN: listen: \"here\" is not an IP address with a port; write for \
@@ -97,6 +98,29 @@ fn a_file_that_is_not_there_is_refused() {
     let args = RunArgs { config: Some("/nonexistent/agent.yaml".into()), ..RunArgs::default() };
     let said = run_settings(&args, &|_| None).unwrap_err().to_string();
     assert!(said.starts_with("/nonexistent/agent.yaml: No such file"), "{said}");
+}
+
+#[test]
+fn debuginfod_is_asked_only_when_it_is_configured_here() {
+    let variables = [("DEBUGINFOD_URLS", "https://a.example ima:enforcing https://b.example/x")];
+    let urls = |line: &[&str]| resolve(line, &variables, None).unwrap().settings.debuginfod_urls;
+    assert_eq!(urls(&[]), [] as [&str; 0]);
+    assert_eq!(urls(&["--debuginfod-urls", "env"]), ["https://a.example", "https://b.example/x"]);
+    assert_eq!(urls(&["--debuginfod-urls", "http://c http://d"]), ["http://c", "http://d"]);
+    let without = resolve(&["--debuginfod-urls", "env"], &[], None).unwrap();
+    assert_eq!(without.settings.debuginfod(), None);
+    let said = refused(&["--debuginfod-urls", "http://c d"], &[], None);
+    assert!(said[0].contains("with blanks between them"), "{said:?}");
+}
+
+#[test]
+fn the_cache_of_debug_files_has_a_place_and_a_size() {
+    let file =
+        Some("debuginfod_urls: http://c\ndebuginfod_cache: /c\ndebuginfod_cache_bytes: 2GiB\n");
+    let asked = resolve(&[], &[], file).unwrap().settings.debuginfod().unwrap();
+    assert_eq!((asked.cache.to_str(), asked.cache_bytes), (Some("/c"), 2 << 30));
+    let said = refused(&[], &[], Some("debuginfod_cache: here\n"));
+    assert!(said[0].contains("\"here\" is not an absolute path"), "{said:?}");
 }
 
 #[test]

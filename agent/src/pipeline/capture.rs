@@ -14,9 +14,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use sonde_ebpf::DropReason;
 
 use super::{
-    CaptureSettings, Counters, Targets,
+    CaptureSettings, Counters, Targets, jit_names,
     naming::{Job, RawCosts},
-    perf_maps,
     unwinding::Unwinding,
 };
 use crate::{
@@ -44,8 +43,8 @@ pub(super) struct Capture {
     reopen: Reopen,
     /// Files that were handed over, and how many processes they could not be opened through.
     files: FxHashMap<FileIndex, Handover>,
-    /// Programs (by serial) whose perf map was looked for.
-    perf_maps: FxHashSet<u64>,
+    /// Programs (by serial) that were looked at for what they tell of code they make.
+    jit_names: FxHashSet<u64>,
     seen: KernelCounts,
     seen_in_table: TableCounts,
     frames: Vec<CodeAddress>,
@@ -101,7 +100,7 @@ impl Capture {
             jobs,
             reopen,
             files: FxHashMap::default(),
-            perf_maps: FxHashSet::default(),
+            jit_names: FxHashSet::default(),
             seen: KernelCounts::default(),
             seen_in_table: TableCounts::default(),
             frames: Vec::new(),
@@ -173,7 +172,7 @@ impl Capture {
         for (frame, address) in user.iter().zip(&sample.user_stack) {
             match frame {
                 CodeAddress::File(file, _) => self.hand_over(sample.pid, *file, *address),
-                CodeAddress::Jit(_) => self.hand_over_perf_map(sample.pid, attribution.serial),
+                CodeAddress::Jit(_) => self.hand_over_jit_names(sample.pid, attribution.serial),
                 _ => {}
             }
         }
@@ -217,12 +216,12 @@ impl Capture {
         self.files.insert(file, state);
     }
 
-    fn hand_over_perf_map(&mut self, pid: u32, serial: u64) {
-        if !self.perf_maps.insert(serial) {
+    fn hand_over_jit_names(&mut self, pid: u32, serial: u64) {
+        if !self.jit_names.insert(serial) {
             return;
         }
-        if let Some(file) = perf_maps::open(Path::new("/proc"), pid) {
-            self.send(Job::PerfMap { serial, file });
+        if let Some(file) = jit_names::find(&self.table, Path::new("/proc"), pid) {
+            self.send(Job::JitNames { serial, file });
         }
     }
 
@@ -262,8 +261,8 @@ impl Capture {
         self.counters.metrics.windows_closed.inc();
         self.unwinding.end_window(&self.counters.metrics.unwind);
         self.table.expire(end_boot_ns);
-        // A map that was not there may be by the next window.
-        self.perf_maps.clear();
+        // What was not there may be by the next window.
+        self.jit_names.clear();
         let known = i64::try_from(self.table.len()).unwrap_or(i64::MAX);
         self.counters.metrics.processes.set(known);
         self.send(Job::Window { window, costs });

@@ -11,10 +11,11 @@
 
 mod capture;
 mod counters;
+mod jit_names;
 mod kernel_names;
 mod naming;
-mod perf_maps;
 mod targets;
+mod unnamed;
 mod unwinding;
 
 use std::{
@@ -29,6 +30,7 @@ pub use targets::Targets;
 use crate::{
     aggregate::ProfileWindow,
     kernel::{Drain, DrainHealth, Hotplug, KernelError, LoadSettings, Programs},
+    symbol::debuginfod::DebuginfodSettings,
 };
 use capture::Capture;
 use naming::Naming;
@@ -48,6 +50,8 @@ pub struct CaptureSettings {
     pub debug_messages: bool,
     /// Bytes of memory for unwind tables, which the kernel side and the agent share.
     pub table_bytes: usize,
+    /// Where to ask for names of stripped programs; `None` asks nobody.
+    pub debuginfod: Option<DebuginfodSettings>,
 }
 
 /// Batches that may wait for the capture thread. At ten a second this is six seconds' worth.

@@ -12,7 +12,13 @@ use std::{
 
 use rustc_hash::FxHashMap;
 
-use super::{CaptureSettings, Counters, capture::Reopen, kernel_names::KernelNames};
+use super::{
+    CaptureSettings, Counters,
+    capture::Reopen,
+    jit_names::{JitFile, JitNames},
+    kernel_names::KernelNames,
+    unnamed::Unnamed,
+};
 use crate::{
     aggregate::{
         Binary, Location, ProfileWindow, RawProcess, RawWindow, ServiceProfile, StackCount, Trust,
@@ -21,10 +27,10 @@ use crate::{
     kernel::{give_back_freed_memory, unix_ns},
     process::{CodeAddress, FileIndex, Identity},
     symbol::{
-        FileId, FileOffset, Settings, Svma, Symbol, Symbolizer, UnknownReason, perf_map::PerfMap,
-        vdso,
+        FileId, FileOffset, Settings, Svma, Symbol, SymbolCounts, Symbolizer, UnknownReason,
+        debuginfod::Debuginfod, vdso,
     },
-    telemetry::{FrameLabels, OwnUsage, StackEndLabels},
+    telemetry::{FrameLabels, OwnUsage, ReasonLabels, StackEndLabels},
 };
 
 /// What the capture thread asks for.
@@ -33,8 +39,8 @@ pub(super) enum Job {
     File { index: FileIndex, path: Arc<str>, file: File },
     /// A file that can't be had.
     FileGone { index: FileIndex, path: Arc<str> },
-    /// The perf map of a program.
-    PerfMap { serial: u64, file: File },
+    /// What a program tells of the code it makes.
+    JitNames { serial: u64, file: JitFile },
     /// Files that no process maps any more: windows to come have no address in them.
     Forget(Vec<FileIndex>),
     /// Addresses of a window to come, to be named while there is time.
@@ -57,10 +63,13 @@ pub(super) struct Naming {
     windows: SyncSender<ProfileWindow>,
     reopen: Reopen,
     symbolizer: Symbolizer,
+    /// What the symbolizer had counted at the end of the last window.
+    counted: SymbolCounts,
     kernel: KernelNames,
     vdso: Option<Option<FileId>>,
     files: FxHashMap<FileIndex, NamedFile>,
-    perf_maps: FxHashMap<u64, (File, PerfMap)>,
+    /// By the serials of programs.
+    jit_names: FxHashMap<u64, JitNames>,
     binaries: FxHashMap<Arc<str>, Arc<Binary>>,
     /// This window's locations: an address is named once. Code made at run time also needs to know
     /// by whom.
@@ -90,20 +99,17 @@ impl Naming {
         windows: SyncSender<ProfileWindow>,
     ) -> Self {
         Self {
-            counters,
             host: settings.host.as_str().into(),
             period_ns: 1_000_000_000 / u64::from(settings.frequency),
             windows,
             reopen: Reopen::default(),
-            symbolizer: Symbolizer::new(Settings {
-                // A recording is one window, and somebody waits for it: it gets all names at once.
-                reload_after_windows: settings.window.map_or(0, |_| RELOAD_AFTER_WINDOWS),
-                ..Settings::default()
-            }),
+            symbolizer: symbolizer(settings, &counters),
+            counters,
+            counted: SymbolCounts::default(),
             kernel: KernelNames::default(),
             vdso: None,
             files: FxHashMap::default(),
-            perf_maps: FxHashMap::default(),
+            jit_names: FxHashMap::default(),
             binaries: FxHashMap::default(),
             locations: FxHashMap::default(),
             cpu_ns: own_cpu_ns(),
@@ -130,8 +136,8 @@ impl Naming {
             match job {
                 Job::File { index, path, file } => self.file(index, path, file),
                 Job::FileGone { index, path } => self.file_gone(index, path),
-                Job::PerfMap { serial, file } => {
-                    self.perf_maps.entry(serial).or_insert_with(|| (file, PerfMap::default()));
+                Job::JitNames { serial, file } => {
+                    self.jit_names(serial, file);
                 }
                 Job::Forget(files) => {
                     for file in files {
@@ -187,7 +193,7 @@ impl Naming {
     }
 
     fn window(&mut self, window: &RawWindow, costs: RawCosts) -> ProfileWindow {
-        self.update_perf_maps(window);
+        self.update_jit_names(window);
         for stack in &window.stacks {
             self.warm(window.frames(stack));
         }
@@ -195,6 +201,7 @@ impl Naming {
         let mut services: Vec<ServiceProfile> = Vec::new();
         let mut by_identity: FxHashMap<&Identity, usize> = FxHashMap::default();
         let mut tally = TrustTally::default();
+        let mut unnamed = Unnamed::default();
         for stack in &window.stacks {
             let process = &window.processes[stack.process as usize];
             let identity = &*process.attribution.identity;
@@ -208,12 +215,16 @@ impl Naming {
                 .map(|frame| self.location(*frame, process.attribution.serial))
                 .collect();
             tally.add(&identity.service, stack.end, &frames, stack.count);
+            unnamed.add(window.frames(stack), &frames, stack.count);
             services[place].stacks.push(StackCount {
                 frames,
                 pid: process.lasting.then_some(process.pid),
                 thread: thread_name(&stack.comm),
                 count: stack.count,
             });
+        }
+        for id in unnamed.that_matter().filter_map(|file| self.files.get(&file)?.id) {
+            self.symbolizer.want_debug_file(id);
         }
         let trust = self.trust(tally, costs);
         self.end_window(window);
@@ -226,17 +237,23 @@ impl Naming {
         }
     }
 
-    /// Runtimes go on writing their maps: what was read before is not all.
-    fn update_perf_maps(&mut self, window: &RawWindow) {
+    /// The first file stays, because it is read bit by bit; but a jitdump tells more than a map.
+    fn jit_names(&mut self, serial: u64, file: JitFile) {
+        let known = self.jit_names.get(&serial);
+        let better = matches!((known, &file), (Some(JitNames::PerfMap(..)), JitFile::Dump(_)));
+        if known.is_none() || better {
+            self.jit_names.insert(serial, JitNames::new(file));
+        }
+    }
+
+    fn update_jit_names(&mut self, window: &RawWindow) {
         let sampled = |serial: &u64| {
             let of = |process: &RawProcess| process.attribution.serial == *serial;
             window.processes.iter().any(of)
         };
-        for (serial, (file, map)) in &mut self.perf_maps {
-            if sampled(serial)
-                && let Err(error) = map.update(file)
-            {
-                tracing::debug!(%error, "a perf map can't be read");
+        for (serial, names) in &mut self.jit_names {
+            if sampled(serial) {
+                names.update();
             }
         }
     }
@@ -272,6 +289,7 @@ impl Naming {
     /// Lets go of what was only good for this window.
     fn end_window(&mut self, window: &RawWindow) {
         self.locations.clear();
+        self.count_debug_info_losses();
         if self.symbolizer.end_window() > 0 {
             give_back_freed_memory();
         }
@@ -281,13 +299,24 @@ impl Naming {
             .filter(|process| process.lasting)
             .map(|process| process.attribution.serial)
             .collect();
-        self.perf_maps.retain(|serial, _| lasting.contains(serial));
+        self.jit_names.retain(|serial, _| lasting.contains(serial));
         let again = self.files.iter().filter_map(|(index, file)| {
             file.id.is_some_and(|id| self.symbolizer.needs_file(id)).then_some(*index)
         });
         let mut reopen = self.reopen.lock().unwrap_or_else(PoisonError::into_inner);
         reopen.clear();
         reopen.extend(again);
+    }
+
+    fn count_debug_info_losses(&mut self) {
+        let before = std::mem::replace(&mut self.counted, self.symbolizer.counts().clone());
+        let losses = &self.counters.metrics.debug_info_losses;
+        for ((loss, count), (_, before)) in self.counted.debug_info().zip(before.debug_info()) {
+            if count > before {
+                let labels = ReasonLabels { reason: loss.label() };
+                losses.get_or_create(&labels).inc_by(count - before);
+            }
+        }
     }
 
     fn location(&mut self, address: CodeAddress, serial: u64) -> Arc<Location> {
@@ -311,9 +340,7 @@ impl Naming {
             CodeAddress::Vdso(offset) => self.in_vdso(offset),
             CodeAddress::Jit(address) => {
                 let binary = Some(self.pseudo_binary("[jit]"));
-                let without = Symbol::Unknown(UnknownReason::JitWithoutPerfMap);
-                let map = self.perf_maps.get(&serial);
-                let symbol = map.map_or(without, |(_, map)| map.symbolize(address));
+                let symbol = JitNames::symbolize(self.jit_names.get(&serial), address);
                 Location { binary, address: Svma(address), symbol }
             }
             CodeAddress::Unmapped(address) => nowhere(address, UnknownReason::NoMapping),
@@ -352,6 +379,22 @@ impl Naming {
         let binary = Arc::new(Binary { path: Arc::clone(&path), build_id: Arc::default() });
         self.binaries.insert(path, Arc::clone(&binary));
         binary
+    }
+}
+
+fn symbolizer(settings: &CaptureSettings, counters: &Counters) -> Symbolizer {
+    let symbolizer = Symbolizer::new(Settings {
+        // A recording is one window, and somebody waits for it: it gets all names at once.
+        reload_after_windows: settings.window.map_or(0, |_| RELOAD_AFTER_WINDOWS),
+        ..Settings::default()
+    });
+    let Some(asked) = &settings.debuginfod else { return symbolizer };
+    match Debuginfod::start(asked, counters.metrics.debuginfod.clone()) {
+        Ok(debuginfod) => symbolizer.with_debuginfod(debuginfod, asked.cache.clone()),
+        Err(error) => {
+            tracing::warn!(%error, "debuginfod is not used");
+            symbolizer
+        }
     }
 }
 

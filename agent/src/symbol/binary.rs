@@ -7,18 +7,20 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Svma;
 use super::dwarf::{DebugInfo, DebugInfoLimits, DebugInfoLoss, SourceFrame};
 use super::elf::{
     ElfError, ElfFile, ElfSymbols, Section, find_debug_file, find_embedded, find_supplement,
 };
 use super::go::GoTable;
+use super::{Svma, SymbolSource, UnknownReason};
 
 /// What a binary needs of the settings.
 #[derive(Clone, Debug)]
 pub(super) struct Sources {
     pub(super) limits: DebugInfoLimits,
     pub(super) debug_directories: Vec<PathBuf>,
+    /// One of the directories: where files from debuginfod are.
+    pub(super) debuginfod_cache: Option<PathBuf>,
     /// Windows that must have ended before debug information is loaded once more.
     pub(super) reload_after_windows: u8,
 }
@@ -78,6 +80,8 @@ pub(super) struct Found {
     pub(super) loss: Option<DebugInfoLoss>,
     /// Debug information may tell more, but it is not time to load it again.
     pub(super) provisional: bool,
+    /// Why there are no frames, if there are none.
+    pub(super) otherwise: UnknownReason,
 }
 
 impl Binary {
@@ -105,12 +109,13 @@ impl Binary {
         sources: &Sources,
     ) -> Result<Found, ElfError> {
         if let Some(frames) = self.go_frames(svma) {
-            return Ok(Found { frames, loss: None, provisional: false });
+            let otherwise = UnknownReason::NotInSymbolTable;
+            return Ok(Found { frames, loss: None, provisional: false, otherwise });
         }
         self.find_separate(path, sources);
         let provisional = self.must_wait(sources);
         let (mut frames, loss) = match self.source_frames(svma, path, sources) {
-            Ok(frames) => (frames, None),
+            Ok(frames) => (frames, self.split_missing().then_some(DebugInfoLoss::SplitMissing)),
             Err(loss) => (Vec::new(), Some(loss)),
         };
         // The function that was really called has a symbol even where debug information has gaps.
@@ -125,7 +130,56 @@ impl Binary {
             }
         }
         frames.retain(|frame| frame.name.as_ref().is_some_and(|name| !name.is_empty()));
-        Ok(Found { frames, loss, provisional })
+        let otherwise = self.without_name();
+        Ok(Found { frames, loss, provisional, otherwise })
+    }
+
+    /// Where its names come from.
+    pub(super) fn source(&mut self, path: &Path, sources: &Sources) -> SymbolSource {
+        // Each finds out what it needs to answer.
+        let go = self.go_frames(Svma(0)).is_some() || matches!(self.go, Go::Found(_));
+        self.find_separate(path, sources);
+        let refused = self.embedded_name(Svma(0)).is_err();
+        let has = |name| self.symbols.elf().section(name).is_some_and(Section::has_bytes);
+        match &self.separate {
+            _ if go => SymbolSource::GoTable,
+            Separate::Found { path, .. } => match &sources.debuginfod_cache {
+                Some(cache) if path.starts_with(cache) => SymbolSource::Debuginfod(path.clone()),
+                _ => SymbolSource::SeparateFile(path.clone()),
+            },
+            _ if has(".debug_info") => SymbolSource::DebugInfo,
+            _ if has(".symtab") => SymbolSource::SymbolTable,
+            _ if matches!(self.embedded, Embedded::Found(_)) => SymbolSource::Embedded,
+            _ if refused => SymbolSource::None(UnknownReason::NotReadable),
+            _ if has(".dynsym") => SymbolSource::DynamicSymbols(UnknownReason::Stripped),
+            _ => SymbolSource::None(UnknownReason::Stripped),
+        }
+    }
+
+    /// Looks for a separate debug file anew: one may have come.
+    pub(super) fn forget_separate(&mut self) {
+        if !matches!(self.separate, Separate::Found { .. }) {
+            self.separate = Separate::NotYet;
+            self.debug_info = Loading::NotYet;
+            self.windows_since_load = None;
+        }
+    }
+
+    fn split_missing(&mut self) -> bool {
+        if let Loading::Ready(info) = &mut self.debug_info {
+            info.take_split_missing()
+        } else {
+            false
+        }
+    }
+
+    /// What is to be said of an address that nothing names.
+    fn without_name(&self) -> UnknownReason {
+        let whole = matches!(self.separate, Separate::Found { .. })
+            || matches!(self.embedded, Embedded::Found(_))
+            || matches!(self.go, Go::Found(_))
+            || self.symbols.elf().section(".symtab").is_some_and(Section::has_bytes);
+        if whole { UnknownReason::NotInSymbolTable } else { UnknownReason::Stripped }
     }
 
     /// Memory of symbol tables, in bytes.

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use super::binary::{Binary, Found, Sources};
 use super::elf::{ElfFile, Segment, svma_of};
 use super::symbolizer::Settings;
-use super::{FileOffset, Svma, UnknownReason};
+use super::{FileOffset, Svma, SymbolSource, UnknownReason};
 
 /// A registered file. Never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +53,8 @@ struct RegisteredFile {
     /// Without a file: it needs no descriptor and cannot be opened again.
     in_memory: bool,
     last_use: u64,
+    /// Counts the debug files that came: names found before are looked up again.
+    generation: u32,
 }
 
 /// Memory in bytes.
@@ -76,6 +78,7 @@ impl Files {
             reload_after_windows: settings.reload_after_windows,
             limits: settings.debug_info,
             debug_directories: settings.debug_directories.clone(),
+            debuginfod_cache: None,
         };
         Self {
             settings,
@@ -149,8 +152,40 @@ impl Files {
         file.last_use = self.uses;
         svma_of(&file.segments, offset).ok_or(match file.state {
             State::Refused => UnknownReason::NotReadable,
-            _ => UnknownReason::Stripped,
+            _ => UnknownReason::NotInSymbolTable,
         })
+    }
+
+    /// Also looks for debug files in a folder that debuginfod fills.
+    pub(super) fn add_debuginfod_cache(&mut self, cache: PathBuf) {
+        self.sources.debug_directories.push(cache.clone());
+        self.sources.debuginfod_cache = Some(cache);
+    }
+
+    /// How many debug files came for the file.
+    pub(super) fn generation(&self, id: FileId) -> u32 {
+        self.files.get(&id).map_or(0, |file| file.generation)
+    }
+
+    /// A debug file for these programs came: they are looked at anew.
+    pub(super) fn debug_file_came(&mut self, build_id: &str) {
+        for file in self.files.values_mut().filter(|file| *file.build_id == *build_id) {
+            file.generation += 1;
+            if let State::Open(binary) = &mut file.state {
+                binary.forget_separate();
+            }
+        }
+    }
+
+    /// Where the names of a file come from.
+    pub(super) fn source(&mut self, id: FileId) -> SymbolSource {
+        let gone = SymbolSource::None(UnknownReason::FileGone);
+        let Some(file) = self.files.get_mut(&id) else { return gone };
+        match &mut file.state {
+            State::Open(binary) => binary.source(Path::new(&*file.path), &self.sources),
+            State::Closed => gone,
+            State::Refused => SymbolSource::None(UnknownReason::NotReadable),
+        }
     }
 
     /// The functions at an address, and then room for what was loaded.
@@ -292,7 +327,15 @@ impl Held {
 impl RegisteredFile {
     fn new(path: Arc<str>, last_use: u64) -> Self {
         let (build_id, segments) = Default::default();
-        Self { path, build_id, segments, state: State::Closed, in_memory: false, last_use }
+        Self {
+            path,
+            build_id,
+            segments,
+            state: State::Closed,
+            in_memory: false,
+            last_use,
+            generation: 0,
+        }
     }
 
     /// Reads the headers. Returns how many descriptors are kept.

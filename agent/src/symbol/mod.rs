@@ -3,22 +3,30 @@
 #![forbid(unsafe_code)]
 
 mod binary;
+mod code_ranges;
+pub mod debuginfod;
 pub mod demangle;
 pub mod dwarf;
 pub mod elf;
 mod files;
 pub mod go;
 pub mod image;
+pub mod jit_dump;
 pub mod kallsyms;
 pub mod perf_map;
 mod recent;
+mod runtime_names;
+mod source;
 mod symbolizer;
+mod unknown;
 pub mod vdso;
 
 use std::sync::Arc;
 
 pub use files::{FileId, Held};
+pub use source::SymbolSource;
 pub use symbolizer::{Settings, SymbolCounts, Symbolizer};
+pub use unknown::UnknownReason;
 
 /// An address as a file's own symbol table counts it ("stated virtual memory address"): what `nm`
 /// and `objdump` print. Never a process address, never a file offset.
@@ -49,54 +57,4 @@ pub enum Symbol {
     Known(Arc<[Function]>),
     /// Nothing names it, and why.
     Unknown(UnknownReason),
-}
-
-/// Why an address has no name. The label is what frames and metrics show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum UnknownReason {
-    /// The file has no symbol that covers the address.
-    Stripped,
-    /// No mapping of the process covered the address when it was sampled.
-    NoMapping,
-    /// Executable memory without a file, and the runtime wrote no perf map.
-    JitWithoutPerfMap,
-    /// The runtime's perf map does not cover the address.
-    NotInPerfMap,
-    /// The file could not be opened any more.
-    FileGone,
-    /// The file is not an ELF file that can be read: truncated, corrupt, or something else.
-    NotReadable,
-    /// The kernel hides its symbols from us.
-    KernelSymbolsHidden,
-    /// The process was gone before anything was known of its mappings.
-    ProcessGone,
-}
-
-impl UnknownReason {
-    /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 8] = [
-        Self::Stripped,
-        Self::NoMapping,
-        Self::JitWithoutPerfMap,
-        Self::NotInPerfMap,
-        Self::FileGone,
-        Self::NotReadable,
-        Self::KernelSymbolsHidden,
-        Self::ProcessGone,
-    ];
-
-    /// The words a frame shows: `[stripped: nginx]` is this label and the file's name.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Stripped => "stripped",
-            Self::NoMapping => "no mapping",
-            Self::JitWithoutPerfMap => "jit without perf map",
-            Self::NotInPerfMap => "not in perf map",
-            Self::FileGone => "file gone",
-            Self::NotReadable => "not readable",
-            Self::KernelSymbolsHidden => "kernel symbols hidden",
-            Self::ProcessGone => "process gone",
-        }
-    }
 }

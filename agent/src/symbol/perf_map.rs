@@ -4,14 +4,15 @@
 //! A line is `start size name`, both numbers in hex. The file grows while it is read, so each update
 //! goes on where the last one stopped, and a last line without its end waits for it.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use super::demangle::{cut, demangle};
-use super::{Function, Symbol, UnknownReason};
+use super::code_ranges::CodeRanges;
+use super::demangle::cut;
+use super::runtime_names::function;
+use super::{Symbol, UnknownReason};
 
 /// Bytes of the file that are read, in all.
 const MAX_BYTES: u64 = 64 << 20;
@@ -27,8 +28,8 @@ const MAX_LINE: usize = 8 << 10;
 /// The functions that one process has compiled, by address.
 #[derive(Debug, Default)]
 pub struct PerfMap {
-    /// Start to end and name. Ranges never overlap: later lines cut earlier ones.
-    functions: BTreeMap<u64, Compiled>,
+    /// Memory of old code is used again for new: later lines replace earlier ones.
+    functions: CodeRanges<Name>,
     names: String,
     /// Where the next update goes on.
     position: u64,
@@ -40,11 +41,11 @@ pub struct PerfMap {
     unread_bytes: u64,
 }
 
+/// Where a name is in all names.
 #[derive(Clone, Copy, Debug)]
-struct Compiled {
-    end: u64,
-    name: u32,
-    name_length: u32,
+struct Name {
+    offset: u32,
+    length: u32,
 }
 
 impl PerfMap {
@@ -94,15 +95,12 @@ impl PerfMap {
     /// The function at an address of the process.
     #[must_use]
     pub fn symbolize(&self, address: u64) -> Symbol {
-        let found = self.functions.range(..=address).next_back();
-        let Some((_, compiled)) = found.filter(|(_, compiled)| address < compiled.end) else {
+        let Some(name) = self.functions.find(address) else {
             return Symbol::Unknown(UnknownReason::NotInPerfMap);
         };
-        let start = compiled.name as usize;
-        let name = &self.names[start..start + compiled.name_length as usize];
-        let system_name: Arc<str> = name.into();
-        let name = demangle(name);
-        Symbol::Known(Arc::new([Function { name: name.into(), system_name, file: None, line: 0 }]))
+        let start = name.offset as usize;
+        let name = &self.names[start..start + name.length as usize];
+        Symbol::Known(Arc::new([function(name)]))
     }
 
     /// Functions that can be found.
@@ -140,30 +138,13 @@ impl PerfMap {
         };
         // Both fit: `has_room` keeps them far below.
         let offset = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        let name_length = u32::try_from(name.len()).unwrap_or(u32::MAX);
+        let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
         self.names.push_str(&name);
-        self.insert(start, Compiled { end, name: offset, name_length });
+        self.functions.insert(start, end, Name { offset, length });
     }
 
     fn has_room(&self, name: &str) -> bool {
         self.functions.len() < MAX_FUNCTIONS && self.names.len() + name.len() <= MAX_NAMES
-    }
-
-    /// Puts a function in, and cuts those it overlaps: memory of old code is used again for new.
-    fn insert(&mut self, start: u64, new: Compiled) {
-        while let Some((&old_start, &old)) =
-            self.functions.range(..new.end).next_back().filter(|(_, old)| old.end > start)
-        {
-            self.functions.remove(&old_start);
-            if old.end > new.end {
-                self.functions.insert(new.end, old);
-            }
-            if old_start < start {
-                self.functions.insert(old_start, Compiled { end: start, ..old });
-                break;
-            }
-        }
-        self.functions.insert(start, new);
     }
 }
 

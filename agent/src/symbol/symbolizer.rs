@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::binary::Found;
+use super::debuginfod::Debuginfod;
 use super::demangle::{cut, demangle};
 use super::dwarf::{DebugInfoLimits, DebugInfoLoss, SourceFrame};
 use super::elf::ElfFile;
 use super::files::{FileId, Files, Held};
 use super::recent::Recent;
-use super::{FileOffset, Function, Svma, Symbol, UnknownReason};
+use super::{FileOffset, Function, Svma, Symbol, SymbolSource, UnknownReason};
 
 /// What symbolization may use.
 #[derive(Clone, Debug)]
@@ -75,7 +76,9 @@ impl SymbolCounts {
 /// Names for addresses in files.
 pub struct Symbolizer {
     files: Files,
-    results: Recent<(FileId, Svma), Symbol>,
+    /// By file, the debug files that came for it, and address.
+    results: Recent<(FileId, u32, Svma), Symbol>,
+    debuginfod: Option<Debuginfod>,
     /// Readable names by mangled ones.
     names: Recent<Arc<str>, (Arc<str>, Arc<str>)>,
     source_files: Recent<Arc<str>, Arc<str>>,
@@ -91,8 +94,18 @@ impl Symbolizer {
             names: Recent::new(settings.max_results / 2),
             source_files: Recent::new(settings.max_results / 8),
             counts: SymbolCounts::default(),
+            debuginfod: None,
             files: Files::new(settings),
         }
+    }
+
+    /// Also takes names from debug files that debuginfod servers have; `cache` is the folder where
+    /// they are kept.
+    #[must_use]
+    pub fn with_debuginfod(mut self, debuginfod: Debuginfod, cache: PathBuf) -> Self {
+        self.files.add_debuginfod_cache(cache);
+        self.debuginfod = Some(debuginfod);
+        self
     }
 
     /// Makes a file known, or known again by its device, inode, size and time of change. `path` is
@@ -129,24 +142,67 @@ impl Symbolizer {
             Ok(svma) => svma,
             Err(reason) => return (Svma(offset.0), self.unknown(reason)),
         };
-        if let Some(symbol) = self.results.get(&(id, svma)) {
-            return (svma, symbol);
+        let symbol = self.at(id, svma);
+        (svma, self.said_of_debuginfod(id, symbol))
+    }
+
+    fn at(&mut self, id: FileId, svma: Svma) -> Symbol {
+        let key = (id, self.files.generation(id), svma);
+        if let Some(symbol) = self.results.get(&key) {
+            return symbol;
         }
         let symbol = match self.look_up(id, svma) {
-            Ok((symbol, true)) => return (svma, symbol),
+            Ok((symbol, true)) => return symbol,
             Ok((symbol, false)) => symbol,
             // Not remembered: the file may come back.
-            Err(UnknownReason::FileGone) => return (svma, self.unknown(UnknownReason::FileGone)),
+            Err(UnknownReason::FileGone) => return self.unknown(UnknownReason::FileGone),
             Err(reason) => self.unknown(reason),
         };
-        self.results.insert((id, svma), symbol.clone());
-        (svma, symbol)
+        self.results.insert(key, symbol.clone());
+        symbol
+    }
+
+    /// What is remembered of a stripped program does not say how asking for its names goes.
+    fn said_of_debuginfod(&self, id: FileId, symbol: Symbol) -> Symbol {
+        match symbol {
+            Symbol::Unknown(UnknownReason::Stripped) => Symbol::Unknown(self.stripped(id)),
+            other => other,
+        }
+    }
+
+    fn stripped(&self, id: FileId) -> UnknownReason {
+        let debuginfod = self.debuginfod.as_ref();
+        let reason = debuginfod.and_then(|asked| asked.reason(&self.files.build_id(id)));
+        reason.unwrap_or(UnknownReason::Stripped)
+    }
+
+    /// Asks debuginfod, if it is configured, for the names of a file that has none. Never waits: a
+    /// later window has them.
+    pub fn want_debug_file(&mut self, id: FileId) {
+        if let Some(debuginfod) = &mut self.debuginfod {
+            debuginfod.want(&self.files.build_id(id));
+        }
+    }
+
+    /// Where the names of a file come from. Looks for its separate debug file, if that was not done.
+    pub fn source(&mut self, id: FileId) -> SymbolSource {
+        match self.files.source(id) {
+            SymbolSource::DynamicSymbols(UnknownReason::Stripped) => {
+                SymbolSource::DynamicSymbols(self.stripped(id))
+            }
+            SymbolSource::None(UnknownReason::Stripped) => SymbolSource::None(self.stripped(id)),
+            other => other,
+        }
     }
 
     /// Lets go of debug information that no new address needed for some windows. To be called when
     /// all addresses of a window have been named. Returns the bytes that were freed: an allocator
     /// that keeps them may be told to give them back.
     pub fn end_window(&mut self) -> usize {
+        let arrived = self.debuginfod.as_mut().map(Debuginfod::end_window).unwrap_or_default();
+        for build_id in arrived {
+            self.files.debug_file_came(&build_id);
+        }
         self.files.end_window()
     }
 
@@ -169,12 +225,12 @@ impl Symbolizer {
 
     /// The name, and whether a better one may be had later.
     fn look_up(&mut self, id: FileId, svma: Svma) -> Result<(Symbol, bool), UnknownReason> {
-        let Found { frames, loss, provisional } = self.files.frames(id, svma)?;
+        let Found { frames, loss, provisional, otherwise } = self.files.frames(id, svma)?;
         if let Some(loss) = loss {
             self.counts.debug_info[loss as usize] += 1;
         }
         if frames.is_empty() {
-            return Err(UnknownReason::Stripped);
+            return Err(otherwise);
         }
         let functions = frames.into_iter().map(|frame| self.function(frame)).collect();
         Ok((Symbol::Known(functions), provisional))

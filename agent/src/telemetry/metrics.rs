@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::{Losses, UnwindMetrics, own_usage::OwnUsage};
 use crate::export::push::PushMetrics;
+use crate::symbol::debuginfod::DebuginfodMetrics;
 
 /// Why something was lost or refused: the label of the enum that counts it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -65,6 +66,10 @@ pub struct Metrics {
     pub bpf_run_seconds: Family<ProgramLabels, SecondsCounter>,
     /// The unwinder's tables.
     pub unwind: UnwindMetrics,
+    /// What became of debug files that were wanted.
+    pub debuginfod: DebuginfodMetrics,
+    /// Addresses for which debug information was there but not used.
+    pub debug_info_losses: Family<ReasonLabels, Counter>,
     /// What became of pushes.
     pub push: PushMetrics,
 }
@@ -79,6 +84,7 @@ impl Metrics {
         self.register_samples(ours);
         self.register_stages(ours);
         self.unwind.register(ours);
+        self.debuginfod.register(ours);
         self.push.register(ours);
         let build = vec![("version", env!("CARGO_PKG_VERSION"))];
         ours.register("build", "Version of this agent", Info::new(build));
@@ -100,6 +106,11 @@ impl Metrics {
             "frames",
             "Frames of samples by whether they have a name, or why not",
             self.frames.clone(),
+        );
+        ours.register(
+            "debug_info_losses",
+            "Addresses for which debug information was there but not used, by reason",
+            self.debug_info_losses.clone(),
         );
         ours.register("processes", "Processes that are known", self.processes.clone());
         ours.register("windows_closed", "Windows that were closed", self.windows_closed.clone());
@@ -168,6 +179,7 @@ mod tests {
             "sonde_agent_process_facts_dropped_total{reason=\"process_ring_full\"} 5",
             "sonde_agent_bpf_run_seconds_total{program=\"cpu_sample\"} 0.25",
             "sonde_agent_push_requests_total{outcome=\"queue_full\"} 0",
+            "sonde_agent_debuginfod_files_total{outcome=\"fetched\"} 0",
             "sonde_agent_push_queue_bytes 0",
             concat!("sonde_agent_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {

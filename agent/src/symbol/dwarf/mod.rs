@@ -40,11 +40,15 @@ pub enum DebugInfoLoss {
     TooDeep,
     /// It makes no sense.
     Corrupt,
+    /// The compiler left a part of it in another file (`.dwo`, `.dwp`), which is not there: functions
+    /// inlined at an address are not told.
+    SplitMissing,
 }
 
 impl DebugInfoLoss {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 4] = [Self::TooLarge, Self::TooCostly, Self::TooDeep, Self::Corrupt];
+    pub const ALL: [Self; 5] =
+        [Self::TooLarge, Self::TooCostly, Self::TooDeep, Self::Corrupt, Self::SplitMissing];
 
     /// The word that metrics show.
     #[must_use]
@@ -54,6 +58,35 @@ impl DebugInfoLoss {
             Self::TooCostly => "debug_info_too_costly",
             Self::TooDeep => "debug_info_too_deep",
             Self::Corrupt => "debug_info_corrupt",
+            Self::SplitMissing => "debug_info_split_missing",
+        }
+    }
+
+    /// What happened and what would help, in sentences.
+    #[must_use]
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::TooLarge => {
+                "Its debug information is larger than the agent reads: source lines and inlined \
+                 functions are missing."
+            }
+            Self::TooCostly => {
+                "To look up one address in its debug information costs more than the agent may \
+                 spend: source lines and inlined functions are missing."
+            }
+            Self::TooDeep => {
+                "Its debug information is nested deeper than any compiler's: source lines and \
+                 inlined functions are missing."
+            }
+            Self::Corrupt => {
+                "Its debug information is damaged: source lines and inlined functions are missing. \
+                 Install it anew, together with the program."
+            }
+            Self::SplitMissing => {
+                "Its compiler left a part of its debug information in .dwo files, which are not \
+                 here: inlined functions are missing. Keep them where they were, put a .dwp file \
+                 beside the program, or build without -gsplit-dwarf."
+            }
         }
     }
 }
@@ -212,6 +245,11 @@ impl DebugInfo {
 
     const fn is_by_unit(&self) -> bool {
         matches!(self.index, Indexed::Index(_))
+    }
+
+    /// Whether, since the last call, a part was asked for that lies in a file that is not there.
+    pub(super) fn take_split_missing(&mut self) -> bool {
+        self.split.take_missing()
     }
 
     /// Lets go of what lookups made if none came since the last call.

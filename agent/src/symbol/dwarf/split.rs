@@ -22,6 +22,7 @@ pub(super) struct SplitFiles {
     limits: DebugInfoLimits,
     meter: Arc<Meter>,
     package: Package,
+    missing: bool,
 }
 
 enum Package {
@@ -33,7 +34,7 @@ enum Package {
 impl SplitFiles {
     pub(super) fn new(path: &Path, limits: DebugInfoLimits, meter: &Arc<Meter>) -> Self {
         let (path, meter) = (path.to_owned(), Arc::clone(meter));
-        Self { path, limits, meter, package: Package::NotYet }
+        Self { path, limits, meter, package: Package::NotYet, missing: false }
     }
 
     /// What a unit left elsewhere; none if it is not there any more.
@@ -50,7 +51,14 @@ impl SplitFiles {
         {
             return Some(Arc::new(unit));
         }
-        self.load_single(load)
+        let single = self.load_single(load);
+        self.missing |= single.is_none();
+        single
+    }
+
+    /// Whether, since the last call, a file was not there.
+    pub(super) fn take_missing(&mut self) -> bool {
+        std::mem::take(&mut self.missing)
     }
 
     /// Forgets what can be read again.

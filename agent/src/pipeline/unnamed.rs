@@ -1,0 +1,104 @@
+//! Which files lack names for enough of a window's samples that it is worth to look for more.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::{
+    aggregate::Location,
+    process::{CodeAddress, FileIndex},
+    symbol::{Symbol, UnknownReason},
+};
+
+/// Samples of a window with an unnamed frame, by file.
+#[derive(Debug, Default)]
+pub(super) struct Unnamed {
+    by_file: FxHashMap<FileIndex, u64>,
+    samples: u64,
+    /// Files of one stack, each of which counts once.
+    in_stack: Vec<FileIndex>,
+}
+
+/// A file matters from this part of all samples on: one in a hundred.
+const PART: u64 = 100;
+/// Fewer samples are chance.
+const MIN_SAMPLES: u64 = 3;
+
+impl Unnamed {
+    /// Counts `count` samples of a stack, as addresses and as what they are called.
+    pub(super) fn add(&mut self, code: &[CodeAddress], named: &[Arc<Location>], count: u64) {
+        self.samples += count;
+        self.in_stack.clear();
+        for (address, location) in code.iter().zip(named) {
+            if let CodeAddress::File(file, _) = address
+                && lacks_symbols(&location.symbol)
+                && !self.in_stack.contains(file)
+            {
+                self.in_stack.push(*file);
+                *self.by_file.entry(*file).or_default() += count;
+            }
+        }
+    }
+
+    /// The files that matter.
+    pub(super) fn that_matter(&self) -> impl Iterator<Item = FileIndex> {
+        let least = self.samples.div_ceil(PART).max(MIN_SAMPLES);
+        self.by_file.iter().filter(move |(_, count)| **count >= least).map(|(file, _)| *file)
+    }
+}
+
+/// Whether a debug file would help, and may be asked for (again).
+const fn lacks_symbols(symbol: &Symbol) -> bool {
+    matches!(
+        symbol,
+        Symbol::Unknown(
+            UnknownReason::Stripped
+                | UnknownReason::NotOnDebuginfod
+                | UnknownReason::DebuginfodFailed
+                | UnknownReason::DebugFileTooLarge
+        )
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::symbol::{FileOffset, Svma};
+
+    fn location(reason: UnknownReason) -> Arc<Location> {
+        let symbol = Symbol::Unknown(reason);
+        Arc::new(Location { binary: None, address: Svma(1), symbol })
+    }
+
+    fn add(unnamed: &mut Unnamed, files: &[u32], reason: UnknownReason, count: u64) {
+        let code = |file: &u32| CodeAddress::File(FileIndex(*file), FileOffset(1));
+        let code: Vec<_> = files.iter().map(code).collect();
+        let named: Vec<_> = files.iter().map(|_| location(reason)).collect();
+        unnamed.add(&code, &named, count);
+    }
+
+    fn that_matter(unnamed: &Unnamed) -> Vec<u32> {
+        let mut files: Vec<u32> = unnamed.that_matter().map(|file| file.0).collect();
+        files.sort_unstable();
+        files
+    }
+
+    #[test]
+    fn a_file_matters_from_one_in_a_hundred_samples_on() {
+        let mut unnamed = Unnamed::default();
+        add(&mut unnamed, &[1], UnknownReason::Stripped, 10);
+        add(&mut unnamed, &[2, 2], UnknownReason::DebuginfodFailed, 9);
+        add(&mut unnamed, &[3], UnknownReason::NotInSymbolTable, 500);
+        add(&mut unnamed, &[4], UnknownReason::DebugFileOnItsWay, 481);
+        assert_eq!(that_matter(&unnamed), [1], "of 1000 samples");
+        add(&mut unnamed, &[1, 2], UnknownReason::Stripped, 2);
+        assert_eq!(that_matter(&unnamed), [1, 2], "of 1002 samples");
+    }
+
+    #[test]
+    fn a_single_sample_is_chance() {
+        let mut unnamed = Unnamed::default();
+        add(&mut unnamed, &[1], UnknownReason::Stripped, 2);
+        assert!(that_matter(&unnamed).is_empty());
+    }
+}
