@@ -1,4 +1,5 @@
 //! Servers as the distribution builds them have complete stacks under load.
+#![expect(clippy::print_stdout, reason = "figures are part of what a run shows")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

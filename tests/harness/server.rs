@@ -27,6 +27,9 @@ pub struct Server {
 /// Load goes on for longer than anybody records.
 const SECONDS: &str = "60";
 
+/// Clients of PostgreSQL, each of which has a process of the server.
+const CLIENTS: usize = 4;
+
 impl Server {
     /// nginx with two workers, which send a page, compressed.
     ///
@@ -63,7 +66,7 @@ impl Server {
         Ok(Self { process, stop: libc::SIGTERM, load, folder })
     }
 
-    /// PostgreSQL, as the user that Debian made for it, with four clients of pgbench's usual mix.
+    /// PostgreSQL, as the user that Debian made for it, with clients that do pgbench's usual mix.
     ///
     /// # Errors
     /// As [`Server::nginx`].
@@ -86,8 +89,12 @@ impl Server {
         };
         done(pgbench().args(["-i", "-q", "-s", "2", "postgres"]))?;
         let mut load = pgbench();
-        load.args(["-c", "4", "-T", SECONDS, "postgres"]);
+        load.args(["-c", &CLIENTS.to_string(), "-T", SECONDS, "postgres"]);
+        let idle = family(process.id()).len();
         let load = Some(Process::start(load, &at.join("load"))?);
+        // Who is forked between a look at the family and the recording's begin is missed by both.
+        let connected = || family(process.id()).len() >= idle + CLIENTS;
+        wait_until("pgbench's clients", Duration::from_secs(10), connected)?;
         Ok(Self { process, stop: libc::SIGINT, load, folder })
     }
 
