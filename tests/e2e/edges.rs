@@ -54,8 +54,7 @@ fn processes_that_hardly_run_have_all_their_samples() {
     let recording = recorded(&[program("quiet").unwrap()], &["200", "12"]);
     let used = recording.told("own").unwrap() + recording.told("children").unwrap();
     // Some 4,700 pieces of work of about 1 ms, each with a sample or not, by chance: at most a half
-    // each, which makes 34 of 4,700 samples, 0.7 %: 3 % are 4 sigmas. The sampler's own time, some
-    // 1 % at this frequency, is also the process's, and no tick falls into it.
+    // each, which makes 34 of 4,700 samples, 0.7 %: 3 % are 4 sigmas.
     has_its_samples(&recording, used, 97.0, 95.0);
 }
 
