@@ -71,8 +71,9 @@ impl Server {
     /// # Errors
     /// As [`Server::nginx`].
     pub fn postgres() -> Result<Self> {
-        let (folder, port) = (folder()?, free_port()?);
-        let (at, programs) = (folder.path(), postgres_programs()?);
+        let (folder, port, programs) = (folder()?, free_port()?, postgres_programs()?);
+        let at = folder.path().to_owned();
+        let at = at.as_path();
         let data = at.join("data");
         let mut owned = Command::new("chown");
         done(owned.arg("postgres:").arg(at))?;
@@ -87,15 +88,17 @@ impl Server {
             command.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
             command
         };
+        let mut server = Self { process, stop: libc::SIGINT, load: None, folder };
         done(pgbench().args(["-i", "-q", "-s", "2", "postgres"]))?;
+        let patience = Duration::from_secs(20);
+        let clients = |server: &Self| server.family().filter(|pid| serves_client(*pid)).count();
+        wait_until("the first connection's end", patience, || clients(&server) == 0)?;
         let mut load = pgbench();
         load.args(["-c", &CLIENTS.to_string(), "-T", SECONDS, "postgres"]);
-        let idle = family(process.id()).len();
-        let load = Some(Process::start(load, &at.join("load"))?);
+        server.load = Some(Process::start(load, &server.folder.path().join("load"))?);
         // Who is forked between a look at the family and the recording's begin is missed by both.
-        let connected = || family(process.id()).len() >= idle + CLIENTS;
-        wait_until("pgbench's clients", Duration::from_secs(10), connected)?;
-        Ok(Self { process, stop: libc::SIGINT, load, folder })
+        wait_until("pgbench's clients", patience, || clients(&server) == CLIENTS)?;
+        Ok(server)
     }
 
     /// The distribution's Python, busy with a script; not another that may be first in `PATH`.
@@ -118,7 +121,7 @@ impl Server {
         let file = self.folder.path().join("out.pb.gz");
         let mut words = vec!["--frequency".to_owned(), frequency.to_owned()];
         words.extend(["--duration".to_owned(), duration.to_owned()]);
-        for pid in family(self.process.id()) {
+        for pid in self.family() {
             words.extend(["--pid".to_owned(), pid.to_string()]);
         }
         words.extend(["-o".to_owned(), file.display().to_string()]);
@@ -126,6 +129,10 @@ impl Server {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         anyhow::ensure!(output.status.success(), "{said}");
         Ok((pprof::read(&file)?, said))
+    }
+
+    fn family(&self) -> impl Iterator<Item = u32> {
+        family(self.process.id()).into_iter()
     }
 
     /// Ends load and server.
@@ -139,6 +146,15 @@ impl Server {
         }
         anyhow::ensure!(self.process.runs(), "it ended before: {}", self.process.output());
         self.process.stop(self.stop).map(drop)
+    }
+}
+
+/// In good order also when a test fails: killed, PostgreSQL leaves shared memory behind.
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.process.runs() {
+            let _ended = self.process.stop(self.stop);
+        }
     }
 }
 
@@ -197,6 +213,12 @@ fn started(command: Command, at: &Path, port: u16) -> Result<Process> {
     waited.with_context(|| process.output())?;
     anyhow::ensure!(process.runs(), "{what} ended; it wrote:\n{}", process.output());
     Ok(process)
+}
+
+/// PostgreSQL's processes say in their names whom they serve.
+fn serves_client(pid: u32) -> bool {
+    let name = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&name).contains(" 127.0.0.1(")
 }
 
 /// A process and all that it started and that still run.
