@@ -20,9 +20,9 @@ mod secret;
 mod series;
 mod show;
 
-pub use args::{Cli, Command, RecordArgs, RunArgs};
+pub use args::{Cli, Command, RecordArgs, RunArgs, SpanArgs};
 pub use layers::{Environment, Source};
 pub use problem::{ConfigError, Problem};
-pub use record::{Output, OutputFormat, RecordSettings, record_settings};
+pub use record::{Output, OutputFormat, RecordSettings, doctor_settings, record_settings};
 pub use run::{Effective, Origin, Settings, run_settings};
 pub use secret::Secret;

@@ -27,8 +27,8 @@ use crate::{
     kernel::{give_back_freed_memory, unix_ns},
     process::{CodeAddress, FileIndex, Identity},
     symbol::{
-        FileId, FileOffset, Settings, Svma, Symbol, SymbolCounts, Symbolizer, UnknownReason,
-        debuginfod::Debuginfod, vdso,
+        FileId, FileOffset, Settings, Svma, Symbol, SymbolCounts, SymbolSource, Symbolizer,
+        UnknownReason, debuginfod::Debuginfod, vdso,
     },
     telemetry::{FrameLabels, OwnUsage, ReasonLabels, StackEndLabels},
 };
@@ -75,6 +75,8 @@ pub(super) struct Naming {
     /// by whom.
     locations: FxHashMap<(CodeAddress, u64), Arc<Location>>,
     cpu_ns: u64,
+    /// All is one window, for people to look at.
+    is_recording: bool,
     /// Addresses to be named when nothing else is to be done, file by file.
     waiting: BTreeSet<(FileIndex, FileOffset)>,
 }
@@ -113,6 +115,7 @@ impl Naming {
             binaries: FxHashMap::default(),
             locations: FxHashMap::default(),
             cpu_ns: own_cpu_ns(),
+            is_recording: settings.window.is_none(),
             waiting: BTreeSet::new(),
         }
     }
@@ -220,6 +223,7 @@ impl Naming {
                 frames,
                 pid: process.lasting.then_some(process.pid),
                 thread: thread_name(&stack.comm),
+                end: stack.end,
                 count: stack.count,
             });
         }
@@ -227,12 +231,14 @@ impl Naming {
             self.symbolizer.want_debug_file(id);
         }
         let trust = self.trust(tally, costs);
+        let sources = if self.is_recording { self.sources() } else { Vec::new() };
         self.end_window(window);
         ProfileWindow {
             start_unix_ns: unix_ns(window.start_boot_ns),
             duration_ns: window.end_boot_ns - window.start_boot_ns,
             period_ns: self.period_ns,
             services,
+            sources,
             trust,
         }
     }
@@ -266,6 +272,15 @@ impl Naming {
         labels.push(("host".into(), Arc::clone(&self.host)));
         labels.push(("service_name".into(), Arc::clone(&identity.service)));
         labels
+    }
+
+    fn sources(&mut self) -> Vec<(Arc<Binary>, SymbolSource)> {
+        let symbolizer = &mut self.symbolizer;
+        let source = |file: &NamedFile| {
+            let gone = SymbolSource::None(UnknownReason::FileGone);
+            (Arc::clone(&file.binary), file.id.map_or(gone, |id| symbolizer.source(id)))
+        };
+        self.files.values().map(source).collect()
     }
 
     fn trust(&mut self, tally: TrustTally, costs: RawCosts) -> Trust {
