@@ -72,8 +72,7 @@ impl Server {
     /// As [`Server::nginx`].
     pub fn postgres() -> Result<Self> {
         let (folder, port, programs) = (folder()?, free_port()?, postgres_programs()?);
-        let at = folder.path().to_owned();
-        let at = at.as_path();
+        let at = &folder.path().to_path_buf();
         let data = at.join("data");
         let mut owned = Command::new("chown");
         done(owned.arg("postgres:").arg(at))?;

@@ -81,7 +81,7 @@ pub(crate) fn install_servers() -> Result<()> {
         return Ok(());
     }
     if place::program("dpkg-query").is_none() {
-        bail!("{purpose} profile servers as Debian builds them: {}", names.join(" "));
+        bail!("{purpose} profile Debian's own builds of servers: install {}", names.join(" "));
     }
     let unstarted = Unstarted::by(Path::new("/usr/sbin/policy-rc.d"))?;
     apt(purpose, &names)?;
