@@ -74,14 +74,14 @@ fn is_installed(name: &str) -> bool {
 /// Installs the packages of [`SERVERS`] that are not installed. What was not there is not started,
 /// neither now nor with the system: the tests start it on a port of their own.
 pub(crate) fn install_servers() -> Result<()> {
-    let purpose = "the end-to-end tests";
+    let purpose = "profiling servers";
     let missing: Vec<_> = SERVERS.iter().filter(|(name, _)| !is_installed(name)).collect();
     let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
     if names.is_empty() {
         return Ok(());
     }
     if place::program("dpkg-query").is_none() {
-        bail!("{purpose} profile Debian's own builds of servers: install {}", names.join(" "));
+        bail!("{purpose} takes those that Debian builds: install {}", names.join(" "));
     }
     let unstarted = Unstarted::by(Path::new("/usr/sbin/policy-rc.d"))?;
     apt(purpose, &names)?;
