@@ -3,6 +3,7 @@
 
 mod chains;
 mod crashes;
+mod debuginfod;
 mod full_disk;
 mod hostile_agent;
 mod hostile_collector;
