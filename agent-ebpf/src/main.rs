@@ -52,7 +52,7 @@ pub fn cpu_sample_more(ctx: PerfEventContext) -> u32 {
 /// Runs when a process has become another program: its code is not what it was.
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn process_exec(_ctx: RawTracePointContext) -> i32 {
-    programs::tables::forget((bpf_get_current_pid_tgid() >> 32) as u32);
+    programs::tables::exec((bpf_get_current_pid_tgid() >> 32) as u32);
     0
 }
 

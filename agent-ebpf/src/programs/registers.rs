@@ -8,7 +8,10 @@ use aya_ebpf::{
     helpers::{bpf_probe_read_kernel, generated},
     programs::PerfEventContext,
 };
-use sonde_ebpf::{Resume, StackEnd, unwind::Registers};
+use sonde_ebpf::{
+    Resume, StackEnd,
+    unwind::{LEAF, Registers},
+};
 
 /// 1 where the kernel has `bpf_task_pt_regs` (5.15), set by the agent before loading.
 #[unsafe(no_mangle)]
@@ -82,7 +85,7 @@ pub(crate) use machine::Saved;
 
 #[cfg(bpf_target_arch = "x86_64")]
 mod machine {
-    use super::{Registers, Resume, StackEnd, bpf_perf_event_data};
+    use super::{LEAF, Registers, Resume, StackEnd, bpf_perf_event_data};
 
     pub(crate) type Saved = aya_ebpf::bindings::pt_regs;
 
@@ -114,7 +117,7 @@ mod machine {
             if cs != USER64_CS {
                 return Err(StackEnd::ForeignCode);
             }
-            to.registers = Registers { pc, sp, fp, link: 0, exact: 1, leaf: 1 };
+            to.registers = Registers { pc, sp, fp, link: 0, exact: 1, leaf: LEAF };
             // In DWARF's order.
             // SAFETY: as above.
             unsafe {
@@ -156,7 +159,7 @@ mod machine {
 
 #[cfg(bpf_target_arch = "aarch64")]
 mod machine {
-    use super::{Registers, Resume, StackEnd, bpf_perf_event_data};
+    use super::{LEAF, Registers, Resume, StackEnd, bpf_perf_event_data};
 
     pub(crate) type Saved = aya_ebpf::bindings::user_pt_regs;
 
@@ -189,7 +192,7 @@ mod machine {
             if state & MODE == MODE_32 {
                 return Err(StackEnd::ForeignCode);
             }
-            to.registers = Registers { pc, sp, fp, link, exact: 1, leaf: 1 };
+            to.registers = Registers { pc, sp, fp, link, exact: 1, leaf: LEAF };
             to.general = [0; 16];
             Ok(())
         }};

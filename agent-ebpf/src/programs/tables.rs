@@ -1,8 +1,9 @@
 //! The tables that the agent writes and the unwinder reads: where code is mapped, and its rules.
 
 use aya_ebpf::{
+    helpers::generated,
     macros::map,
-    maps::{Array, HashMap},
+    maps::{Array, HashMap, LruHashMap},
 };
 use sonde_ebpf::{
     StackEnd,
@@ -18,6 +19,10 @@ const SHARED: u32 = 1 << 10;
 #[map]
 static PROCESSES: HashMap<u32, ProcessCode> = HashMap::with_max_entries(MAX_PROCESSES, 0);
 
+/// When processes last became another program, on `CLOCK_BOOTTIME`.
+#[map]
+static EXECS: LruHashMap<u32, u64> = LruHashMap::with_max_entries(MAX_PROCESSES, 0);
+
 #[map]
 static MAPPINGS: Array<MappedCode> = Array::with_max_entries(MAX_MAPPINGS, SHARED);
 
@@ -32,16 +37,25 @@ static ARENA: Array<[u8; ARENA_ELEMENT_BYTES]> = Array::with_max_entries(1, SHAR
 #[map]
 static EPOCH: Array<u64> = Array::with_max_entries(1, SHARED);
 
-/// What is known of a process.
+/// What is known of a process, unless it became another program since.
 #[inline(always)]
 pub(crate) fn process(pid: u32) -> Option<ProcessCode> {
     // SAFETY: the element may be replaced meanwhile, but the kernel frees it only after this program.
-    unsafe { PROCESSES.get(pid) }.copied()
+    let code = unsafe { PROCESSES.get(pid) }.copied()?;
+    // SAFETY: as above.
+    match unsafe { EXECS.get(pid) } {
+        Some(exec_ns) if *exec_ns >= code.known_until_ns => None,
+        _ => Some(code),
+    }
 }
 
-/// Forgets what a process's code was, when it becomes another program.
+/// Takes note that a process has become another program. What the agent tells of it may still be
+/// what it was before: it learns of this at its next look at the rings.
 #[inline(always)]
-pub(crate) fn forget(pid: u32) {
+pub(crate) fn exec(pid: u32) {
+    // SAFETY: the helper takes nothing and has no preconditions.
+    let now = unsafe { generated::bpf_ktime_get_boot_ns() };
+    let _full = EXECS.insert(pid, now, 0);
     let _unknown = PROCESSES.remove(pid);
 }
 

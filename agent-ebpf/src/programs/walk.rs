@@ -206,6 +206,11 @@ impl Memory for UserMemory {
         // SAFETY: as above.
         unsafe { bpf_probe_read_user(address as *const [u64; 2]) }.ok()
     }
+
+    #[inline(always)]
+    fn code_before(&mut self, address: u64) -> Option<u64> {
+        self.word(address.wrapping_sub(8))
+    }
 }
 
 struct Native;

@@ -9,6 +9,8 @@ pub struct ProcessCode {
     pub first: u32,
     /// How many.
     pub count: u32,
+    /// Until when, on `CLOCK_BOOTTIME`, the agent knew what happened to the process.
+    pub known_until_ns: u64,
 }
 
 /// One executable mapping.
@@ -34,11 +36,11 @@ pub struct MappedCode {
 pub enum MappingKind {
     /// By tables.
     Tables = 0,
-    /// By frame pointers: the file has no tables.
+    /// By frame pointers: the file has no tables, and its code keeps them.
     FramePointers = 1,
     /// By frame pointers as long as they hold: code made at run time.
     Jit = 2,
-    /// Not at all: the file can't be read.
+    /// Not at all: the file can't be read, or has no tables and keeps no frame pointers.
     Opaque = 3,
 }
 
@@ -57,7 +59,7 @@ impl DirectoryEntry {
     pub const UNIT_BYTES: usize = 512;
 }
 
-const _: () = assert!(size_of::<ProcessCode>() == 8, "no padding: the programs read these bytes");
+const _: () = assert!(size_of::<ProcessCode>() == 16, "no padding: the programs read these bytes");
 const _: () = assert!(size_of::<MappedCode>() == 32, "no padding: the programs read these bytes");
 const _: () = assert!(size_of::<DirectoryEntry>() == 8, "one load reads both");
 

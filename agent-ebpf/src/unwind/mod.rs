@@ -24,4 +24,4 @@ pub use page::{
     find_rule,
 };
 pub use rule::{Base, Kind, Rule};
-pub use step::{Machine, Memory, Registers, step};
+pub use step::{CALLER, INTERRUPTED, LEAF, Machine, Memory, Registers, step};

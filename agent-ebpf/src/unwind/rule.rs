@@ -20,7 +20,7 @@ pub enum Kind {
     Sp = 1,
     /// CFA = frame pointer + operand words.
     Fp = 2,
-    /// CFA = another register + words; only the leaf's registers are known.
+    /// CFA = another register + words; those of the leaf are known, and callers may still hold them.
     Register = 3,
     /// CFA = word at (stack pointer + words) + words.
     DerefSp = 4,

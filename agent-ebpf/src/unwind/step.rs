@@ -9,6 +9,8 @@ pub trait Memory {
     fn word(&mut self, address: u64) -> Option<u64>;
     /// The words at an address and after it.
     fn two_words(&mut self, address: u64) -> Option<[u64; 2]>;
+    /// The eight bytes of code before an address, which need not be on the stack's side of memory.
+    fn code_before(&mut self, address: u64) -> Option<u64>;
 }
 
 /// What differs between machines.
@@ -34,9 +36,16 @@ pub struct Registers {
     /// 1 if `pc` was running when the sample was taken or a signal came, 0 if it is a return
     /// address: the call is then before it.
     pub exact: u32,
-    /// 1 if the other registers are known: those of the leaf.
+    /// What the leaf's other registers are worth here: [`LEAF`], [`CALLER`] or [`INTERRUPTED`].
     pub leaf: u32,
 }
+
+/// This is the leaf: they are known.
+pub const LEAF: u32 = 1;
+/// The leaf's functions may have changed them since.
+pub const CALLER: u32 = 2;
+/// A signal came since: they are another function's.
+pub const INTERRUPTED: u32 = 0;
 
 impl Registers {
     /// The address whose rule holds: for a return address, that of the call.
@@ -49,6 +58,11 @@ impl Registers {
 
 /// Frames that are larger than this do not exist; pointers that say so are broken.
 const MAX_FRAME_BYTES: u64 = 64 << 20;
+
+/// Bytes that a frame may have whose CFA is in a register that callees may have changed. Such frames
+/// are written in assembly: a table of AES, or all vector registers (`_dl_runtime_resolve`, 11 KiB
+/// with AMX).
+const MAX_HELD_FRAME_BYTES: u64 = 16 << 10;
 
 /// The kernel's signal frame on x86-64: bytes from the stack pointer, once the handler has
 /// returned, to the saved registers.
@@ -91,7 +105,7 @@ pub fn step<A: Machine, M: Memory>(
     };
     // A frame that does not shrink the stack would be met again for ever.
     let grown = cfa.wrapping_sub(sp);
-    if grown > MAX_FRAME_BYTES || (grown == 0 && !(A::LINK_REGISTER && registers.leaf == 1)) {
+    if grown > MAX_FRAME_BYTES || (grown == 0 && !(A::LINK_REGISTER && registers.leaf == LEAF)) {
         return Err(StackEnd::ReadFault);
     }
     let (pc, fp) = if A::LINK_REGISTER {
@@ -168,11 +182,15 @@ fn unusual<A: Machine, M: Memory>(
         let word = word.ok_or(StackEnd::ReadFault)?;
         return Ok(Some(word.wrapping_add_signed(rule.short_bytes())));
     }
-    if kind == Kind::Register as u32 && registers.leaf == 1 {
+    if kind == Kind::Register as u32 && registers.leaf != INTERRUPTED {
         let value = general[(rule.register_number() & 15) as usize];
-        return Ok(Some(value.wrapping_add_signed(rule.long_bytes())));
+        let cfa = value.wrapping_add_signed(rule.long_bytes());
+        if registers.leaf == CALLER && !is_held::<A, M>(cfa, sp, memory) {
+            return Err(StackEnd::UnsupportedRule);
+        }
+        return Ok(Some(cfa));
     }
-    if kind == Kind::ReturnRegister as u32 && registers.leaf == 1 {
+    if kind == Kind::ReturnRegister as u32 && registers.leaf == LEAF {
         let pc = general[(rule.register_number() & 15) as usize];
         let cfa = sp.wrapping_add_signed(rule.long_bytes());
         return enter::<A>(registers, pc, cfa, fp).map(|()| None);
@@ -189,6 +207,36 @@ fn unusual<A: Machine, M: Memory>(
     })
 }
 
+/// Whether a CFA from a register that callees may have changed is one: near, and with a return
+/// address below it. Assembly calls its own functions so, and knows that they leave the register
+/// alone (AES-GCM of libcrypto, `_dl_runtime_resolve`).
+#[inline(always)]
+fn is_held<A: Machine, M: Memory>(cfa: u64, sp: u64, memory: &mut M) -> bool {
+    let near = cfa.wrapping_sub(sp).wrapping_sub(8) < MAX_HELD_FRAME_BYTES;
+    if A::LINK_REGISTER || !near {
+        return false;
+    }
+    let Some(pc) = memory.word(cfa.wrapping_sub(8)) else { return false };
+    memory.code_before(pc).is_some_and(ends_in_call)
+}
+
+/// Whether the last bytes of eight of x86-64 code are a call: relative, or of one of the forms of an
+/// indirect one.
+#[inline(always)]
+const fn ends_in_call(code: u64) -> bool {
+    // `ff /2`: the second of the two bytes has the operation in its middle.
+    const fn is_indirect(code: u64, from_end: u32) -> bool {
+        (code >> (64 - 8 * from_end)) & 0x38ff == 0x10ff
+    }
+    const RELATIVE: u64 = 0xe8;
+    (code >> (64 - 8 * 5)) & 0xff == RELATIVE
+        || is_indirect(code, 2)
+        || is_indirect(code, 3)
+        || is_indirect(code, 4)
+        || is_indirect(code, 6)
+        || is_indirect(code, 7)
+}
+
 /// Takes the registers that the kernel saved when it called a signal handler.
 #[inline(always)]
 fn interrupted<A: Machine, M: Memory>(
@@ -199,12 +247,12 @@ fn interrupted<A: Machine, M: Memory>(
     if A::LINK_REGISTER {
         let [fp, link] = memory.two_words(sp + signal_aarch64::X29).ok_or(StackEnd::ReadFault)?;
         let [sp, pc] = memory.two_words(sp + signal_aarch64::SP).ok_or(StackEnd::ReadFault)?;
-        *registers = Registers { pc, sp, fp, link, exact: 1, leaf: 0 };
+        *registers = Registers { pc, sp, fp, link, exact: 1, leaf: INTERRUPTED };
     } else {
         let fp = memory.word(sp + signal_x86_64::RBP).ok_or(StackEnd::ReadFault)?;
         const { assert!(signal_x86_64::RIP == signal_x86_64::RSP + 8, "read together") };
         let [sp, pc] = memory.two_words(sp + signal_x86_64::RSP).ok_or(StackEnd::ReadFault)?;
-        *registers = Registers { pc, sp, fp, link: 0, exact: 1, leaf: 0 };
+        *registers = Registers { pc, sp, fp, link: 0, exact: 1, leaf: INTERRUPTED };
     }
     if registers.pc == 0 { Err(StackEnd::ReadFault) } else { Ok(()) }
 }
@@ -233,7 +281,8 @@ fn enter<A: Machine>(registers: &mut Registers, pc: u64, sp: u64, fp: u64) -> Re
     if pc == 0 {
         return Err(StackEnd::Complete); // What starts a thread by hand leaves no return address.
     }
-    *registers = Registers { pc, sp, fp, link: 0, exact: 0, leaf: 0 };
+    let leaf = if registers.leaf == INTERRUPTED { INTERRUPTED } else { CALLER };
+    *registers = Registers { pc, sp, fp, link: 0, exact: 0, leaf };
     Ok(())
 }
 
@@ -268,10 +317,14 @@ mod tests {
         fn two_words(&mut self, address: u64) -> Option<[u64; 2]> {
             Some([self.word(address)?, self.word(address + 8)?])
         }
+
+        fn code_before(&mut self, address: u64) -> Option<u64> {
+            self.word(address.checked_sub(8)?)
+        }
     }
 
     fn leaf() -> Registers {
-        Registers { pc: 0x40_0010, sp: 0x1000, fp: 0x1020, link: 0x77, exact: 1, leaf: 1 }
+        Registers { pc: 0x40_0010, sp: 0x1000, fp: 0x1020, link: 0x77, exact: 1, leaf: LEAF }
     }
 
     fn stepped<A: Machine>(rule: Rule, words: &[u64]) -> Result<Registers, StackEnd> {
@@ -349,9 +402,41 @@ mod tests {
         assert_eq!(ended, StackEnd::Complete, "a null return address");
     }
 
+    /// The caller of a leaf, whose CFA is in a register; the stack, and code behind it at 0x1040.
+    fn held(register: u64, code: u64) -> Result<Registers, StackEnd> {
+        let mut registers = Registers { leaf: CALLER, ..leaf() };
+        let words = [0, 0, 0, 0, 0, 0x1048, 0, 0, code];
+        let mut general = [0; 16];
+        general[10] = register;
+        let rule = Rule::register(Kind::Register, 10, 8, 0);
+        step::<X86_64, _>(rule, &mut registers, &general, &mut Words(&words))?;
+        Ok(registers)
+    }
+
     #[test]
-    fn registers_of_a_caller_are_not_guessed() {
-        let mut registers = Registers { leaf: 0, ..leaf() };
+    fn a_register_of_a_caller_counts_if_a_call_s_return_address_is_there() {
+        let code = |bytes| u64::from_le_bytes(bytes);
+        for call in [
+            code([0x90, 0x90, 0x90, 0xe8, 1, 2, 3, 4]),
+            code([0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0xff, 0xd0]),
+            code([0x90, 0x90, 0x90, 0x90, 0x90, 0x41, 0xff, 0xd2]),
+            code([0x90, 0x90, 0xff, 0x15, 1, 2, 3, 4]),
+            code([0x90, 0xff, 0x94, 0x24, 1, 2, 3, 4]),
+        ] {
+            let caller = held(0x1028, call).expect("a caller");
+            assert_eq!((caller.pc, caller.sp, caller.leaf), (0x1048, 0x1030, CALLER));
+        }
+        let jump = code([0x90, 0x90, 0x90, 0xe9, 1, 2, 3, 4]);
+        assert_eq!(held(0x1028, jump), Err(StackEnd::UnsupportedRule), "not called from there");
+        let call = code([0x90, 0x90, 0x90, 0xe8, 1, 2, 3, 4]);
+        for elsewhere in [0x1000 - 8, 0x1020, 0x1000 + (17 << 10), u64::MAX] {
+            assert_eq!(held(elsewhere, call), Err(StackEnd::UnsupportedRule), "{elsewhere:#x}");
+        }
+    }
+
+    #[test]
+    fn registers_behind_a_signal_are_not_guessed() {
+        let mut registers = Registers { leaf: INTERRUPTED, ..leaf() };
         let rule = Rule::register(Kind::Register, 10, 8, 0);
         let stepped = step::<X86_64, _>(rule, &mut registers, &[0x1000; 16], &mut Words(&WORDS));
         assert_eq!(stepped, Err(StackEnd::UnsupportedRule));

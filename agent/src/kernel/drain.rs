@@ -35,6 +35,8 @@ pub struct Batch {
     /// Process events, oldest first. All that happened before the last sample are among these or
     /// came with an earlier batch.
     pub process_events: Vec<ProcessEvent>,
+    /// All that happened to processes before this time, on `CLOCK_BOOTTIME`, is known by now.
+    pub known_until_ns: u64,
     /// Samples that did not decode.
     pub invalid_samples: u64,
     /// Records of processes that did not decode.
@@ -122,6 +124,9 @@ struct Rings {
     log: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
 }
 
+/// Time in which a record that has its time stamp is surely in its ring.
+const RECORD_NS: u64 = 1_000_000;
+
 /// Process events kept for a pipeline that is behind; more are given up, and counted.
 const MAX_KEPT: usize = 1 << 16;
 
@@ -162,6 +167,7 @@ impl Rings {
                 Err(_) => batch.invalid_samples += 1,
             }
         }
+        batch.known_until_ns = boot_ns().saturating_sub(RECORD_NS);
         let mut take = |record: &[u8]| match decode_process_event(record) {
             Ok(Some(event)) => batch.process_events.push(event),
             Ok(None) => {}

@@ -135,7 +135,7 @@ impl Capture {
             self.process_event(event);
         }
         self.close_windows_before(batch.drained_boot_ns);
-        self.unwinding.end_batch(&self.table, batch.drained_boot_ns);
+        self.unwinding.end_batch(&self.table, batch.drained_boot_ns, batch.known_until_ns);
         self.warm(batch.drained_boot_ns);
         self.reopen_files();
     }

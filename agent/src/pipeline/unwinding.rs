@@ -76,7 +76,9 @@ impl Unwinding {
         if sample.user_stack.is_empty() {
             return;
         }
-        if self.unwinder.is_published(pid) && sample.stack_end != StackEnd::NoMapping {
+        let understood =
+            !matches!(sample.stack_end, StackEnd::NoMapping | StackEnd::ProcessUnknown);
+        if understood && self.unwinder.is_published(pid) {
             self.unwinder.touch(pid);
         } else {
             self.untold.insert(pid);
@@ -91,9 +93,14 @@ impl Unwinding {
         self.resumed += 1;
     }
 
-    /// The batch is over: all events before its end were applied, so what is told now is not what a
-    /// process was before it became another program.
-    pub(super) fn end_batch(&mut self, table: &ProcessTable, now_boot_ns: u64) {
+    /// The batch is over: what is told now holds for processes that became no other program after
+    /// `known_until_ns`.
+    pub(super) fn end_batch(
+        &mut self,
+        table: &ProcessTable,
+        now_boot_ns: u64,
+        known_until_ns: u64,
+    ) {
         self.unwinder.end_round();
         for pid in std::mem::take(&mut self.untold) {
             let Some(mappings) = table.mappings(pid) else { continue };
@@ -105,7 +112,7 @@ impl Unwinding {
                 self.not_before.insert(pid, now_boot_ns + REPUBLISH_NS);
             }
             let open = |file, address| open(table, pid, file, address);
-            if !self.unwinder.publish(pid, &mappings, open) {
+            if !self.unwinder.publish(pid, &mappings, known_until_ns, open) {
                 tracing::debug!(pid, "no room to tell the kernel side of a process");
             }
         }

@@ -45,15 +45,15 @@ impl<R: SharedRecords<MappedCode>, P: Processes> CodeTable<R, P> {
         }
     }
 
-    /// Tells the code of a process, sorted by address. Whether there was room.
-    pub fn publish(&mut self, pid: u32, code: Vec<MappedCode>) -> bool {
+    /// Tells the code of a process, sorted by address, as it was at a time. Whether there was room.
+    pub fn publish(&mut self, pid: u32, code: Vec<MappedCode>, known_until_ns: u64) -> bool {
         self.uses += 1;
         if let Some(known) = self.known.get_mut(&pid)
             && *known.run.code == code[..]
         {
             // The kernel side forgets a process that becomes another program: tell it again.
             known.last_use = self.uses;
-            let code = known.run.process_code();
+            let code = known.run.process_code(known_until_ns);
             return self.processes.insert(pid, code);
         }
         let run = self.run_of(code);
@@ -62,7 +62,7 @@ impl<R: SharedRecords<MappedCode>, P: Processes> CodeTable<R, P> {
             self.refused += 1;
             return false;
         };
-        if !self.processes.insert(pid, run.process_code()) {
+        if !self.processes.insert(pid, run.process_code(known_until_ns)) {
             self.drop_run(run);
             self.refused += 1;
             return false;
@@ -136,8 +136,9 @@ impl<R: SharedRecords<MappedCode>, P: Processes> CodeTable<R, P> {
 }
 
 impl Run {
-    fn process_code(&self) -> ProcessCode {
-        ProcessCode { first: self.first, count: u32::try_from(self.code.len()).unwrap_or(0) }
+    fn process_code(&self, known_until_ns: u64) -> ProcessCode {
+        let count = u32::try_from(self.code.len()).unwrap_or(0);
+        ProcessCode { first: self.first, count, known_until_ns }
     }
 }
 
@@ -165,15 +166,15 @@ mod tests {
         table: &CodeTable<Vec<MappedCode>, HashMap<u32, ProcessCode>>,
         pid: u32,
     ) -> Option<Vec<MappedCode>> {
-        let ProcessCode { first, count } = *table.processes.get(&pid)?;
+        let ProcessCode { first, count, .. } = *table.processes.get(&pid)?;
         Some(table.records[first as usize..][..count as usize].to_vec())
     }
 
     #[test]
     fn the_other_side_sees_what_was_published_last() {
         let mut table = table(16);
-        assert!(table.publish(5, code(0x1000, 3)));
-        assert!(table.publish(5, code(0x9000, 4)));
+        assert!(table.publish(5, code(0x1000, 3), 7));
+        assert!(table.publish(5, code(0x9000, 4), 8));
         assert_eq!(seen(&table, 5), Some(code(0x9000, 4)));
         table.forget(5);
         assert_eq!(seen(&table, 5), None);
@@ -182,24 +183,25 @@ mod tests {
     #[test]
     fn a_process_that_was_forgotten_over_there_is_told_again() {
         let mut table = table(16);
-        table.publish(5, code(0x1000, 3));
+        table.publish(5, code(0x1000, 3), 7);
         table.processes.clear();
-        table.publish(5, code(0x1000, 3));
+        table.publish(5, code(0x1000, 3), 9);
         assert_eq!(seen(&table, 5), Some(code(0x1000, 3)));
+        assert_eq!(table.processes[&5].known_until_ns, 9, "the kernel side may wait for that");
     }
 
     #[test]
     fn a_full_table_makes_room_for_who_runs_by_who_does_not() {
         let mut table = table(16);
         for pid in 0..4 {
-            assert!(table.publish(pid, code(0x1000 * u64::from(pid + 1), 4)));
+            assert!(table.publish(pid, code(0x1000 * u64::from(pid + 1), 4), 7));
         }
         table.touch(0);
-        assert!(!table.publish(9, code(0x9000, 4)), "no room yet");
+        assert!(!table.publish(9, code(0x9000, 4), 8), "no room yet");
         assert_eq!(table.refused(), 1);
         table.end_round();
         table.end_round();
-        assert!(table.publish(9, code(0x9000, 4)));
+        assert!(table.publish(9, code(0x9000, 4), 8));
         assert_eq!(seen(&table, 1), None, "used longest ago");
         assert!(seen(&table, 0).is_some());
     }

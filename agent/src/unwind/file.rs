@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use object::elf::{EM_AARCH64, EM_X86_64};
 use sonde_ebpf::unwind::{PAGE_TEXT_BYTES, Rule};
 
 use super::{
     cfi::{CfiError, FrameSection, Target, run},
+    gaps::Gaps,
     page::PageRows,
 };
 use crate::symbol::{
@@ -36,8 +36,9 @@ const START_BYTES: u64 = 64;
 pub(super) struct Source {
     frames: FrameSection,
     target: Target,
-    /// What holds where no description does.
-    gap: Rule,
+    gaps: Gaps,
+    /// Go keeps frame pointers everywhere and describes only what C brought in.
+    is_go: bool,
     entry: Svma,
 }
 
@@ -92,35 +93,36 @@ impl Source {
     /// # Errors
     /// If the file has no descriptions that we can use: it may keep frame pointers.
     pub(super) fn open(elf: &ElfFile) -> Result<Self, CfiError> {
-        let target = match elf.machine() {
-            EM_X86_64 if elf.is_64() => Target::X86_64,
-            EM_AARCH64 => Target::Aarch64,
-            _ => return Err(CfiError::ForeignMachine),
-        };
-        // Go keeps frame pointers everywhere and describes only what C brought in.
+        let target = Target::of(elf).ok_or(CfiError::ForeignMachine)?;
         let is_go =
             elf.section(".gopclntab").is_some() || elf.section(".data.rel.ro.gopclntab").is_some();
-        let gap = if is_go { Rule::FRAME_POINTER } else { Rule::NO_INFO };
-        Ok(Self { frames: FrameSection::open(elf)?, target, gap, entry: elf.entry() })
+        let gaps = Gaps::new(elf.clone(), target);
+        Ok(Self { frames: FrameSection::open(elf)?, target, gaps, is_go, entry: elf.entry() })
     }
 
     /// Makes the page for the text around `svma`.
     pub(super) fn build(&mut self, svma: u64) -> Vec<u8> {
         let mut page = PageRows::new(svma);
-        page.push(page.start(), self.gap);
         let (start, end) = (page.start(), page.end());
-        let (target, gap, entry) = (self.target, self.gap, self.entry.0);
+        let Self { frames, target, gaps, is_go, entry } = self;
+        let (target, is_go, entry) = (*target, *is_go, entry.0);
+        // What is cut off by the page is judged as a whole.
+        let (before, behind) = (frames.gap_at(start).0, frames.gap_at(end - 1).1);
         let mut covered = start;
-        let close = |page: &mut PageRows, from: u64, to: u64| {
-            if to.saturating_sub(from) > MAX_PADDING {
-                page.push(from, gap);
-                if (from..to).contains(&entry) && entry != 0 {
-                    page.push(entry, Rule::END);
-                    page.push(entry.saturating_add(START_BYTES).min(to), gap);
-                }
+        let mut close = |page: &mut PageRows, from: u64, to: u64| {
+            if to.saturating_sub(from) <= MAX_PADDING {
+                return;
+            }
+            let whole_from = if from == start { before } else { from };
+            let whole_to = if to == end { behind } else { to };
+            let gap = if is_go { Rule::FRAME_POINTER } else { gaps.rule(whole_from, whole_to) };
+            page.push(from, gap);
+            if (from..to).contains(&entry) && entry != 0 {
+                page.push(entry, Rule::END);
+                page.push(entry.saturating_add(START_BYTES).min(to), gap);
             }
         };
-        self.frames.each_in(start, end, |cie, fde| {
+        frames.each_in(start, end, |cie, fde| {
             // Of overlapping descriptions the first one counts for what both cover.
             let from = fde.start.max(covered);
             if from >= fde.end {
@@ -135,7 +137,7 @@ impl Source {
             covered = fde.end;
         });
         close(&mut page, covered, end);
-        self.frames.rest();
+        frames.rest();
         page.encode()
     }
 }

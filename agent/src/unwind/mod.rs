@@ -14,6 +14,7 @@ mod cfi;
 mod code;
 mod directory;
 mod file;
+mod gaps;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use gimli::{
 use object::{Object as _, ObjectSection as _};
 use sonde_ebpf::{
     StackEnd,
-    unwind::{Machine, Memory, PAGE_TEXT_BYTES, Registers, Rule, find_rule, step},
+    unwind::{LEAF, Machine, Memory, PAGE_TEXT_BYTES, Registers, Rule, find_rule, step},
 };
 
 use super::{file::Source, page::OwnPage};
@@ -32,6 +32,10 @@ impl Memory for Words {
 
     fn two_words(&mut self, address: u64) -> Option<[u64; 2]> {
         Some([self.word(address)?, self.word(address + 8)?])
+    }
+
+    fn code_before(&mut self, _address: u64) -> Option<u64> {
+        None
     }
 }
 
@@ -59,7 +63,7 @@ enum Caller {
 fn ours(rule: Rule, pc: u64) -> Caller {
     let general = general();
     let mut registers =
-        Registers { pc, sp: general[7], fp: general[6], link: 0, exact: 1, leaf: 1 };
+        Registers { pc, sp: general[7], fp: general[6], link: 0, exact: 1, leaf: LEAF };
     match step::<X86_64, _>(rule, &mut registers, &general, &mut Words) {
         Ok(()) => Caller::At(registers.pc, registers.sp, registers.fp),
         Err(StackEnd::Complete) => Caller::None,

@@ -18,18 +18,25 @@ pub(super) enum Found {
     Unreadable,
 }
 
+/// The code of one process.
+pub(super) trait Code {
+    fn find(&mut self, address: u64) -> Found;
+    /// The eight bytes before an address.
+    fn before(&mut self, address: u64) -> Option<u64>;
+}
+
 /// Walks on from `resume`. Addresses are added to `stack`; says why it ends where it does.
 pub(super) fn walk(
     resume: &Resume,
     bytes: &[u8],
     stack: &mut Vec<u64>,
-    mut find: impl FnMut(u64) -> Found,
+    code: &mut impl Code,
 ) -> StackEnd {
     let mut registers = resume.registers;
-    let mut memory = StackCopy { start: registers.sp & !7, bytes, too_short: false };
+    let mut memory = Copied { start: registers.sp & !7, bytes, too_short: false, code };
     let mut guessed = false;
     while stack.len() < MAX_USER_FRAMES {
-        let (rule, jit) = match find(registers.rule_address()) {
+        let (rule, jit) = match memory.code.find(registers.rule_address()) {
             Found::Rule(rule) => (rule, false),
             Found::Jit => (Rule::FRAME_POINTER, true),
             Found::Nothing if guessed => return StackEnd::FramePointerEnd,
@@ -47,15 +54,16 @@ pub(super) fn walk(
     StackEnd::Truncated
 }
 
-/// The piece of the thread's stack that came with the sample.
-struct StackCopy<'a> {
+/// The piece of the thread's stack that came with the sample, and the code of its process.
+struct Copied<'a, C> {
     start: u64,
     bytes: &'a [u8],
     /// Something was asked for behind a copy that has as much as a copy can have.
     too_short: bool,
+    code: &'a mut C,
 }
 
-impl Memory for StackCopy<'_> {
+impl<C: Code> Memory for Copied<'_, C> {
     fn word(&mut self, address: u64) -> Option<u64> {
         let from = usize::try_from(address.checked_sub(self.start)?).ok()?;
         let word = self.bytes.get(from..from.checked_add(8)?).and_then(|word| word.try_into().ok());
@@ -65,6 +73,10 @@ impl Memory for StackCopy<'_> {
 
     fn two_words(&mut self, address: u64) -> Option<[u64; 2]> {
         Some([self.word(address)?, self.word(address.checked_add(8)?)?])
+    }
+
+    fn code_before(&mut self, address: u64) -> Option<u64> {
+        self.code.before(address)
     }
 }
 

@@ -8,16 +8,18 @@ use sonde_ebpf::{
 
 use super::{
     arena::ArenaCounts,
+    cfi::Target,
     code::CodeTable,
     directory::{Directory, Span},
     file::{Layout, Source},
+    gaps::rule_of_all,
     page::OwnPage,
-    resume::{Found, walk},
+    resume::{Code, Found, walk},
 };
 use crate::{
     kernel::{Processes, SharedBytes, SharedRecords, SharedTables},
     process::{CodeAddress, CodeFile, CodeRegion, FileIndex, Mappings},
-    symbol::elf::ElfFile,
+    symbol::{FileOffset, elf::ElfFile},
 };
 
 /// A file that this many processes did not give access to is left alone.
@@ -59,8 +61,8 @@ struct KnownFile {
 enum Tables {
     Open(Box<Source>),
     Closed,
-    /// It has none.
-    Missing,
+    /// It has none: all of its code is under this rule.
+    Missing(Rule),
 }
 
 impl<M, D, R, P> Unwinder<M, D, R, P>
@@ -93,8 +95,8 @@ where
         stack: &mut Vec<u64>,
         mut open: impl FnMut(CodeFile, u64) -> Option<ElfFile>,
     ) -> StackEnd {
-        let find = |address| self.find(mappings, address, &mut open);
-        walk(resume, bytes, stack, find)
+        let mut code = ProcessFiles { unwinder: self, mappings, open: &mut open };
+        walk(resume, bytes, stack, &mut code)
     }
 
     fn find(
@@ -113,8 +115,8 @@ where
             return Found::Unreadable;
         }
         let known = &self.files[&file];
-        if matches!(known.tables, Tables::Missing) {
-            return Found::Rule(Rule::FRAME_POINTER);
+        if let Tables::Missing(rule) = known.tables {
+            return Found::Rule(rule);
         }
         let Some(svma) = known.layout.svma_of(offset) else { return Found::Rule(Rule::NO_INFO) };
         self.rule(file, svma.0, || open(file, address)).map_or(Found::Unreadable, Found::Rule)
@@ -174,12 +176,14 @@ where
                 Tables::Open(Box::new(source))
             }
             Err(error) => {
-                tracing::debug!(%error, ?file, "unwound by frame pointers");
-                Tables::Missing
+                let rule =
+                    Target::of(&elf).map_or(Rule::NO_INFO, |target| rule_of_all(&elf, target));
+                tracing::debug!(%error, ?file, ?rule, "not unwound by tables");
+                Tables::Missing(rule)
             }
         };
         let span = match tables {
-            Tables::Missing => None,
+            Tables::Missing(_) => None,
             _ => self.directory.take(layout.pages),
         };
         self.files.insert(file, KnownFile { layout, tables, span, last_use: self.uses });
@@ -207,18 +211,19 @@ where
         }
     }
 
-    /// Tells the kernel side where the code of a process lies.
+    /// Tells the kernel side where the code of a process lies, as known at a time (boot time).
     pub fn publish(
         &mut self,
         pid: u32,
         mappings: &Mappings,
+        known_until_ns: u64,
         mut open: impl FnMut(CodeFile, u64) -> Option<ElfFile>,
     ) -> bool {
         let mut code = Vec::new();
         for region in mappings.regions() {
             self.place(&region, &mut open, &mut code);
         }
-        self.code.publish(pid, code)
+        self.code.publish(pid, code, known_until_ns)
     }
 
     fn place(
@@ -228,10 +233,10 @@ where
         code: &mut Vec<MappedCode>,
     ) {
         let CodeRegion { start, end, file_offset, file } = *region;
-        let by_frame_pointers =
+        let without_tables =
             |kind| MappedCode { start, end, kind: kind as u32, ..MappedCode::default() };
         let Some(file) = file else {
-            code.push(by_frame_pointers(MappingKind::Jit));
+            code.push(without_tables(MappingKind::Jit));
             return;
         };
         if !self.know(file, || open(file, start)) {
@@ -243,8 +248,10 @@ where
             return;
         }
         let known = &self.files[&file];
-        if matches!(known.tables, Tables::Missing) {
-            code.push(by_frame_pointers(MappingKind::FramePointers));
+        if let Tables::Missing(rule) = known.tables {
+            let keeps = rule == Rule::FRAME_POINTER;
+            let kind = if keeps { MappingKind::FramePointers } else { MappingKind::Opaque };
+            code.push(without_tables(kind));
             return;
         }
         for piece in known.layout.pieces(file_offset, end - start) {
@@ -308,6 +315,38 @@ where
             pages_built: self.pages_built,
             processes_refused: self.code.refused(),
         }
+    }
+}
+
+/// The code of a process by its mappings, and by the files that they are of.
+struct ProcessFiles<'a, U, F> {
+    unwinder: &'a mut U,
+    mappings: &'a Mappings,
+    open: &'a mut F,
+}
+
+impl<M, D, R, P, F> Code for ProcessFiles<'_, Unwinder<M, D, R, P>, F>
+where
+    M: SharedBytes,
+    D: SharedRecords<DirectoryEntry>,
+    R: SharedRecords<MappedCode>,
+    P: Processes,
+    F: FnMut(CodeFile, u64) -> Option<ElfFile>,
+{
+    fn find(&mut self, address: u64) -> Found {
+        self.unwinder.find(self.mappings, address, self.open)
+    }
+
+    fn before(&mut self, address: u64) -> Option<u64> {
+        let address = address.checked_sub(8)?;
+        let (file, FileOffset(offset)) = match self.mappings.find(address)? {
+            CodeAddress::File(file, offset) => (CodeFile::File(file), offset),
+            CodeAddress::Vdso(offset) => (CodeFile::Vdso, offset),
+            _ => return None,
+        };
+        let mut code = [0; 8];
+        (self.open)(file, address)?.image().read_into(offset, &mut code, "code").ok()?;
+        Some(u64::from_le_bytes(code))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Runs the instructions of a description and gives out a rule for each piece of the function.
 
+use object::elf::{EM_AARCH64, EM_X86_64};
 use sonde_ebpf::unwind::{Kind, Rule};
 
 use super::{
@@ -7,6 +8,7 @@ use super::{
     entry::{Cie, Fde},
     expression::{CfaExpression, is_at_frame_pointer},
 };
+use crate::symbol::elf::ElfFile;
 
 /// The machine that a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +18,15 @@ pub(in crate::unwind) enum Target {
 }
 
 impl Target {
+    /// That of a file, if it is one that we unwind.
+    pub(in crate::unwind) const fn of(elf: &ElfFile) -> Option<Self> {
+        match elf.machine() {
+            EM_X86_64 if elf.is_64() => Some(Self::X86_64),
+            EM_AARCH64 => Some(Self::Aarch64),
+            _ => None,
+        }
+    }
+
     pub(super) const fn stack_pointer(self) -> u64 {
         match self {
             Self::X86_64 => 7,

@@ -173,6 +173,24 @@ impl FrameSection {
         }
     }
 
+    /// From the end of the last function before an address to the start of the next one; empty in a
+    /// function.
+    pub(in crate::unwind) fn gap_at(&mut self, svma: u64) -> (u64, u64) {
+        let Some(number) = self.first_at_or_before(svma) else { return (0, u64::MAX) };
+        let start_of = |frames: &Self, number| frames.indexed(number).map(|(function, _)| function);
+        let described = self
+            .indexed(number)
+            .and_then(|(_, position)| self.fde(position, |_, fde| (fde.start, fde.end)));
+        match described {
+            Some((start, _)) if svma < start => (0, start),
+            Some((_, end)) if svma < end => (svma, svma),
+            described => {
+                let end = described.map_or(0, |(_, end)| end);
+                (end, start_of(self, number + 1).unwrap_or(u64::MAX))
+            }
+        }
+    }
+
     /// The number of the last description that begins at or before `svma`, else of the first.
     fn first_at_or_before(&mut self, svma: u64) -> Option<u64> {
         let count = match &self.index {
