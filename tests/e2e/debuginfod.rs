@@ -44,16 +44,21 @@ fn tool(folder: &Path, name: &str, words: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Makes the stripped program `quiet` in a folder. Returns the address of a server that has its debug
+/// file.
+fn stripped(folder: &Path) -> String {
+    fs::copy(program("shares").unwrap(), folder.join("quiet")).unwrap();
+    tool(folder, "objcopy", &["--only-keep-debug", "quiet", "quiet.debug"]);
+    tool(folder, "strip", &["quiet"]);
+    let notes = tool(folder, "readelf", &["--notes", "quiet"]);
+    let build_id = notes.split("Build ID: ").nth(1).unwrap().lines().next().unwrap().trim();
+    serve(build_id, fs::read(folder.join("quiet.debug")).unwrap())
+}
+
 #[test]
 fn a_stripped_program_is_named_in_the_profiles_after_its_debug_file_came() {
     let folder = TempDir::new().unwrap();
-    fs::copy(program("shares").unwrap(), folder.path().join("quiet")).unwrap();
-    tool(folder.path(), "objcopy", &["--only-keep-debug", "quiet", "quiet.debug"]);
-    tool(folder.path(), "strip", &["quiet"]);
-    let notes = tool(folder.path(), "readelf", &["--notes", "quiet"]);
-    let build_id = notes.split("Build ID: ").nth(1).unwrap().lines().next().unwrap().trim();
-    let url = serve(build_id, fs::read(folder.path().join("quiet.debug")).unwrap());
-
+    let url = stripped(folder.path());
     let collector = Collector::start(folder.path()).unwrap();
     let mut command = Command::new(binary("SONDE_AGENT_BIN").unwrap());
     command.env("SONDE_AGENT_DEBUGINFOD_URLS", url);
@@ -70,4 +75,17 @@ fn a_stripped_program_is_named_in_the_profiles_after_its_debug_file_came() {
     assert!(names.contains("[stripped"), "before it came: {names}");
     let fetched = "sonde_agent_debuginfod_files_total{outcome=\"fetched\"} 1";
     assert!(metrics.contains(fetched), "{metrics}");
+}
+
+#[test]
+fn a_recording_waits_for_debug_files() {
+    let folder = TempDir::new().unwrap();
+    let url = stripped(folder.path());
+    let out = folder.path().join("out.folded");
+    let mut record = Command::new(binary("SONDE_AGENT_BIN").unwrap());
+    record.env("SONDE_AGENT_DEBUGINFOD_CACHE", folder.path().join("cache"));
+    record.args(["record", "--debuginfod-urls", &url, "-o"]).arg(&out).arg("--");
+    let output = record.arg(folder.path().join("quiet")).arg("2").output().unwrap();
+    let text = fs::read_to_string(&out).unwrap();
+    assert!(text.contains("work_sixty") && !text.contains(": quiet]"), "{output:?}\n{text}");
 }

@@ -15,9 +15,9 @@ use rustc_hash::FxHashMap;
 use super::{
     CaptureSettings, Counters,
     capture::Reopen,
+    debug_files::{self, Unnamed},
     jit_names::{JitFile, JitNames},
     kernel_names::KernelNames,
-    unnamed::Unnamed,
 };
 use crate::{
     aggregate::{
@@ -26,10 +26,7 @@ use crate::{
     },
     kernel::{give_back_freed_memory, unix_ns},
     process::{CodeAddress, FileIndex, Identity},
-    symbol::{
-        FileId, FileOffset, Settings, Svma, Symbol, SymbolCounts, Symbolizer, UnknownReason,
-        debuginfod::Debuginfod, vdso,
-    },
+    symbol::{FileId, FileOffset, Svma, Symbol, SymbolCounts, Symbolizer, UnknownReason, vdso},
     telemetry::{FrameLabels, OwnUsage, ReasonLabels, StackEndLabels},
 };
 
@@ -65,6 +62,8 @@ pub(super) struct Naming {
     symbolizer: Symbolizer,
     /// What the symbolizer had counted at the end of the last window.
     counted: SymbolCounts,
+    /// Whether the first window is also the last.
+    one_window: bool,
     kernel: KernelNames,
     vdso: Option<Option<FileId>>,
     files: FxHashMap<FileIndex, NamedFile>,
@@ -79,12 +78,13 @@ pub(super) struct Naming {
     waiting: BTreeSet<(FileIndex, FileOffset)>,
 }
 
-/// Windows between two loads of a file's debug information: a minute at the default length.
-const RELOAD_AFTER_WINDOWS: u8 = 6;
 /// How long the thread is idle before it names what waits.
 const IDLE: Duration = Duration::from_millis(200);
 /// Addresses that wait at most.
 const MAX_WAITING: usize = 4096;
+
+/// How long a recording waits for debug files.
+const RECORDING_WAITS: Duration = Duration::from_secs(60);
 
 struct NamedFile {
     binary: Arc<Binary>,
@@ -103,9 +103,10 @@ impl Naming {
             period_ns: 1_000_000_000 / u64::from(settings.frequency),
             windows,
             reopen: Reopen::default(),
-            symbolizer: symbolizer(settings, &counters),
+            symbolizer: debug_files::symbolizer(settings, &counters),
             counters,
             counted: SymbolCounts::default(),
+            one_window: settings.window.is_none(),
             kernel: KernelNames::default(),
             vdso: None,
             files: FxHashMap::default(),
@@ -198,6 +199,24 @@ impl Naming {
             self.warm(window.frames(stack));
         }
         self.name_waiting();
+        let (mut services, mut tally, unnamed) = self.profiles(window);
+        if self.fetch(&unnamed) {
+            self.locations.clear();
+            (services, tally, _) = self.profiles(window);
+        }
+        let trust = self.trust(tally, costs);
+        self.end_window(window);
+        ProfileWindow {
+            start_unix_ns: unix_ns(window.start_boot_ns),
+            duration_ns: window.end_boot_ns - window.start_boot_ns,
+            period_ns: self.period_ns,
+            services,
+            trust,
+        }
+    }
+
+    /// The window by services, with names.
+    fn profiles(&mut self, window: &RawWindow) -> (Vec<ServiceProfile>, TrustTally, Unnamed) {
         let mut services: Vec<ServiceProfile> = Vec::new();
         let mut by_identity: FxHashMap<&Identity, usize> = FxHashMap::default();
         let mut tally = TrustTally::default();
@@ -223,18 +242,16 @@ impl Naming {
                 count: stack.count,
             });
         }
+        (services, tally, unnamed)
+    }
+
+    /// Asks for the debug files of programs that matter. A recording waits for them, because there
+    /// is no window after it; says whether names are better now.
+    fn fetch(&mut self, unnamed: &Unnamed) -> bool {
         for id in unnamed.that_matter().filter_map(|file| self.files.get(&file)?.id) {
             self.symbolizer.want_debug_file(id);
         }
-        let trust = self.trust(tally, costs);
-        self.end_window(window);
-        ProfileWindow {
-            start_unix_ns: unix_ns(window.start_boot_ns),
-            duration_ns: window.end_boot_ns - window.start_boot_ns,
-            period_ns: self.period_ns,
-            services,
-            trust,
-        }
+        self.one_window && self.symbolizer.wait_for_debug_files(RECORDING_WAITS)
     }
 
     /// The first file stays, because it is read bit by bit; but a jitdump tells more than a map.
@@ -379,22 +396,6 @@ impl Naming {
         let binary = Arc::new(Binary { path: Arc::clone(&path), build_id: Arc::default() });
         self.binaries.insert(path, Arc::clone(&binary));
         binary
-    }
-}
-
-fn symbolizer(settings: &CaptureSettings, counters: &Counters) -> Symbolizer {
-    let symbolizer = Symbolizer::new(Settings {
-        // A recording is one window, and somebody waits for it: it gets all names at once.
-        reload_after_windows: settings.window.map_or(0, |_| RELOAD_AFTER_WINDOWS),
-        ..Settings::default()
-    });
-    let Some(asked) = &settings.debuginfod else { return symbolizer };
-    match Debuginfod::start(asked, counters.metrics.debuginfod.clone()) {
-        Ok(debuginfod) => symbolizer.with_debuginfod(debuginfod, asked.cache.clone()),
-        Err(error) => {
-            tracing::warn!(%error, "debuginfod is not used");
-            symbolizer
-        }
     }
 }
 
