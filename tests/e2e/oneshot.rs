@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use sonde_tests::workload::program;
-use sonde_tests::{pprof, record};
+use sonde_tests::{doctor, pprof, record};
 use tempfile::TempDir;
 
 #[test]
@@ -52,6 +52,36 @@ fn folded_and_svg_come_from_the_same_recording() {
     assert!(with * 100 > all * 45 && all > 30, "{with} of {all}:\n{text}");
     let drawn = fs::read_to_string(&svg).unwrap();
     assert!(drawn.contains("<svg") && drawn.contains("work_sixty"));
+}
+
+#[test]
+fn doctor_says_of_each_binary_how_it_is_seen_and_what_would_help() {
+    let folder = TempDir::new().unwrap();
+    let (shares, stripped) = (program("shares").unwrap(), folder.path().join("stripped"));
+    let strip = Command::new("strip").arg("-o").arg(&stripped).arg(&shares).status().unwrap();
+    assert!(strip.success());
+    let both = format!("{} 3 && {} 3", shares.display(), stripped.display());
+    let output = doctor(["--", "sh", "-c", &both]).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let said = String::from_utf8_lossy(&output.stdout);
+    // CPU, whole stacks and named frames in percent, and where the names are from.
+    let told = |path: &std::path::Path| {
+        let mut lines = said.lines().skip_while(|line| !line.ends_with(path.to_str().unwrap()));
+        let numbers = lines.next().unwrap_or_default().split('%').map(|text| text.trim().parse());
+        let numbers: Vec<f64> = numbers.map_while(Result::ok).collect();
+        let [cpu, whole, named] = numbers[..] else {
+            panic!("no row of {}: {said}", path.display())
+        };
+        (cpu > 30.0 && whole > 98.0, named, lines.next().unwrap_or_default().trim())
+    };
+    let (is_well_seen, named, names) = told(&shares);
+    assert!(is_well_seen && named > 98.0, "{said}");
+    assert_eq!(names, "names: its own debug information", "{said}");
+    let (is_well_seen, named, names) = told(&stripped);
+    assert!(is_well_seen && named < 2.0, "{said}");
+    assert!(names.starts_with("names: only the functions it offers"), "{said}");
+    assert!(said.contains("Install the program's debug symbols"), "{said}");
 }
 
 #[test]

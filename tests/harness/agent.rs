@@ -62,3 +62,12 @@ pub fn record<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> Result<Out
     let mut command = Command::new(binary("SONDE_AGENT_BIN")?);
     command.arg("record").args(words).output().context("run sonde-agent record")
 }
+
+/// Runs `sonde-agent doctor` with these words to its end.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn doctor<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> Result<Output> {
+    let mut command = Command::new(binary("SONDE_AGENT_BIN")?);
+    command.arg("doctor").args(words).output().context("run sonde-agent doctor")
+}

@@ -13,7 +13,7 @@ pub mod workload;
 
 mod agent;
 
-pub use agent::{Agent, record};
+pub use agent::{Agent, doctor, record};
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};

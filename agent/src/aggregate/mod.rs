@@ -2,10 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+mod binaries;
 mod counts;
 mod trust;
 mod window;
 
+pub use binaries::BinarySight;
 pub use counts::{RawProcess, RawStack, RawWindow, StackCounter};
 pub use trust::TrustTally;
 pub use window::{Binary, Location, ProfileWindow, ServiceProfile, StackCount, Trust, TrustCount};

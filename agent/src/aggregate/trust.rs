@@ -60,15 +60,18 @@ impl TrustTally {
 }
 
 fn reason(end: StackEnd, outermost: Option<&Symbol>) -> &'static str {
+    if is_complete(end, outermost) { StackEnd::Complete.label() } else { end.label() }
+}
+
+/// Whether a stack that ends so, in this function, is whole.
+pub(super) fn is_complete(end: StackEnd, outermost: Option<&Symbol>) -> bool {
     match (end, outermost) {
         // There is no user stack, and the kernel's is always whole.
-        (StackEnd::KernelThread, _) => StackEnd::Complete.label(),
-        (StackEnd::FramePointerEnd, Some(Symbol::Known(functions)))
-            if functions.last().is_some_and(|f| THREAD_STARTS.contains(&&*f.name)) =>
-        {
-            StackEnd::Complete.label()
+        (StackEnd::Complete | StackEnd::KernelThread, _) => true,
+        (StackEnd::FramePointerEnd, Some(Symbol::Known(functions))) => {
+            functions.last().is_some_and(|f| THREAD_STARTS.contains(&&*f.name))
         }
-        _ => end.label(),
+        _ => false,
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sonde_ebpf::DropReason;
+use sonde_ebpf::{DropReason, StackEnd};
 
-use crate::symbol::{Svma, Symbol};
+use crate::symbol::{Svma, Symbol, SymbolSource};
 
 impl ServiceProfile {
     /// Samples in the profile.
@@ -34,6 +34,8 @@ pub struct ProfileWindow {
     pub period_ns: u64,
     /// One profile for each distinct set of labels.
     pub services: Vec<ServiceProfile>,
+    /// Where the names in each file come from. Filled for recordings, which people look at.
+    pub sources: Vec<(Arc<Binary>, SymbolSource)>,
     /// What is to be known about how far the window can be trusted.
     pub trust: Trust,
 }
@@ -56,6 +58,8 @@ pub struct StackCount {
     pub pid: Option<u32>,
     /// Name of the thread.
     pub thread: Arc<str>,
+    /// Why the user stack ends where it does.
+    pub end: StackEnd,
     /// Number of samples.
     pub count: u64,
 }

@@ -1,5 +1,6 @@
 //! What the subcommands do. Each is the pipeline with other ends, or a report.
 
+mod doctor;
 mod probe;
 mod record;
 mod run;
@@ -24,6 +25,7 @@ pub fn run(cli: Cli) -> ExitCode {
             .map_err(Into::into)
             .and_then(|effective| run::run(&effective.settings)),
         Command::Record(args) => record::record(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
         Command::Probe => probe::probe(),
         Command::CheckConfig(args) => run_settings(&args, &environment)
             .map(|effective| say(&effective.to_string()))

@@ -49,7 +49,9 @@ fn check_outputs(outputs: &[Output]) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn take(settings: &RecordSettings) -> anyhow::Result<(ProfileWindow, Option<ExitStatus>)> {
+pub(super) async fn take(
+    settings: &RecordSettings,
+) -> anyhow::Result<(ProfileWindow, Option<ExitStatus>)> {
     let stop = stop_signal().context("wait for signals")?;
     let (pipeline, windows) = Pipeline::start(capture(settings), &Counters::default())?;
     let mut child = start(&settings.command)?;

@@ -25,6 +25,8 @@ pub enum Command {
     Run(RunArgs),
     /// Profile for a while, or for the life of a command, and write the result to files.
     Record(RecordArgs),
+    /// Say for each binary that runs how well its stacks and names are seen, and what would help.
+    Doctor(SpanArgs),
     /// Say what this kernel allows, and why not where it does not.
     Probe,
     /// Print the settings `run` would use, and where each comes from.
@@ -55,14 +57,8 @@ pub struct RunArgs {
 /// What `record` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RecordArgs {
-    #[arg(long, value_name = "TIME", help = helped("How long; with a command at most so long", "DURATION", &show::duration(&RecordSettings::DEFAULT_DURATION)))]
-    pub(super) duration: Option<String>,
-    #[arg(long, value_name = "HZ", help = helped("Samples per second and CPU", "FREQUENCY", &Settings::default().frequency))]
-    pub(super) frequency: Option<String>,
-    #[arg(long, value_name = "URLS", help = helped("Ask these servers for names of stripped programs, and wait a minute at most; `env`: those in DEBUGINFOD_URLS", "DEBUGINFOD_URLS", &"nobody is asked"))]
-    pub(super) debuginfod_urls: Option<String>,
-    #[arg(long, value_name = "PID", help = "Only this process; may be repeated")]
-    pub(super) pid: Vec<String>,
+    #[command(flatten)]
+    pub(super) span: SpanArgs,
     #[arg(
         short,
         long = "output",
@@ -71,6 +67,19 @@ pub struct RecordArgs {
         help = "FILE.svg, FILE.pb.gz or FILE.folded; may be repeated"
     )]
     pub(super) output: Vec<PathBuf>,
+}
+
+/// What to look at for a while, and for how long.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SpanArgs {
+    #[arg(long, value_name = "TIME", help = helped("How long; with a command at most so long", "DURATION", &show::duration(&RecordSettings::DEFAULT_DURATION)))]
+    pub(super) duration: Option<String>,
+    #[arg(long, value_name = "HZ", help = helped("Samples per second and CPU", "FREQUENCY", &Settings::default().frequency))]
+    pub(super) frequency: Option<String>,
+    #[arg(long, value_name = "URLS", help = helped("Ask these servers for names of stripped programs, and wait a minute at most; `env`: those in DEBUGINFOD_URLS", "DEBUGINFOD_URLS", &"nobody is asked"))]
+    pub(super) debuginfod_urls: Option<String>,
+    #[arg(long, value_name = "PID", help = "Only this process; may be repeated")]
+    pub(super) pid: Vec<String>,
     #[arg(last = true, value_name = "COMMAND", help = "Run this and profile it")]
     pub(super) command: Vec<String>,
 }

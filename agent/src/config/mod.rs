@@ -20,10 +20,10 @@ mod secret;
 mod series;
 mod show;
 
-pub use args::{Cli, Command, RecordArgs, RunArgs};
+pub use args::{Cli, Command, RecordArgs, RunArgs, SpanArgs};
 pub use debuginfod::DebuginfodConfig;
 pub use layers::{Environment, Source};
 pub use problem::{ConfigError, Problem};
-pub use record::{Output, OutputFormat, RecordSettings, record_settings};
+pub use record::{Output, OutputFormat, RecordSettings, doctor_settings, record_settings};
 pub use run::{Effective, Origin, Settings, run_settings};
 pub use secret::Secret;

@@ -1,9 +1,9 @@
-//! The settings of `record`.
+//! The settings of `record` and `doctor`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::RecordArgs;
+use super::args::{RecordArgs, SpanArgs};
 use super::file::FileValues;
 use super::kind::{FREQUENCY, Kind, LOG_LEVEL};
 use super::layers::{Environment, Layers, Source};
@@ -13,7 +13,7 @@ use super::run::Settings;
 use super::{parse, show};
 use crate::symbol::debuginfod::DebuginfodSettings;
 
-/// What `record` needs to know.
+/// What `record` and `doctor` need to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordSettings {
     /// How long; `None` when a command's life is the measure.
@@ -22,7 +22,7 @@ pub struct RecordSettings {
     pub frequency: u32,
     /// Only these processes; empty means all.
     pub pids: Vec<u32>,
-    /// Where to write what, at least one.
+    /// Where to write what; `doctor` writes nothing.
     pub outputs: Vec<Output>,
     /// Program and arguments to run and profile; empty means none.
     pub command: Vec<String>,
@@ -79,6 +79,25 @@ pub fn record_settings(
     args: &RecordArgs,
     environment: Environment<'_>,
 ) -> Result<RecordSettings, ConfigError> {
+    settings(&args.span, &args.output, environment)
+}
+
+/// The same for `doctor`.
+///
+/// # Errors
+/// As [`record_settings`].
+pub fn doctor_settings(
+    args: &SpanArgs,
+    environment: Environment<'_>,
+) -> Result<RecordSettings, ConfigError> {
+    settings(args, &[], environment)
+}
+
+fn settings(
+    args: &SpanArgs,
+    output: &[PathBuf],
+    environment: Environment<'_>,
+) -> Result<RecordSettings, ConfigError> {
     let flags = vec![
         ("duration", "--duration", args.duration.clone()),
         ("frequency", "--frequency", args.frequency.clone()),
@@ -92,7 +111,7 @@ pub fn record_settings(
         duration: limit.or(without_command),
         frequency: resolver.value("frequency", &FREQUENCY, Settings::default().frequency),
         pids: pids(&mut resolver, args),
-        outputs: outputs(&mut resolver, args),
+        outputs: outputs(&mut resolver, output),
         command: args.command.clone(),
         log_level: resolver.value("log_level", &LOG_LEVEL, "warn".to_owned()),
         debuginfod: resolver.debuginfod().settings(),
@@ -103,7 +122,7 @@ pub fn record_settings(
     }
 }
 
-fn pids(resolver: &mut Resolver<'_>, args: &RecordArgs) -> Vec<u32> {
+fn pids(resolver: &mut Resolver<'_>, args: &SpanArgs) -> Vec<u32> {
     let flag = Source::Flag("--pid");
     if !args.pid.is_empty() && !args.command.is_empty() {
         let what = "processes and a command are given".to_owned();
@@ -122,9 +141,9 @@ fn pids(resolver: &mut Resolver<'_>, args: &RecordArgs) -> Vec<u32> {
     pids
 }
 
-fn outputs(resolver: &mut Resolver<'_>, args: &RecordArgs) -> Vec<Output> {
+fn outputs(resolver: &mut Resolver<'_>, paths: &[PathBuf]) -> Vec<Output> {
     let mut outputs = Vec::new();
-    for path in &args.output {
+    for path in paths {
         let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         match OutputFormat::of(&name) {
             Some(format) => outputs.push(Output { path: path.clone(), format }),

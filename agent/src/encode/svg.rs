@@ -93,6 +93,7 @@ mod tests {
             duration_ns: TIMING.duration_ns,
             period_ns: TIMING.period_ns,
             services: vec![service_of("web", stacks)],
+            sources: Vec::new(),
             trust: Trust { lost, ..Trust::default() },
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     process::{CodeFile, ProcessTable},
-    symbol::{Symbol, UnknownReason, jit_dump::JitDump, perf_map::PerfMap},
+    symbol::{Symbol, SymbolSource, UnknownReason, jit_dump::JitDump, perf_map::PerfMap},
 };
 
 /// What a runtime leaves for profilers.
@@ -46,6 +46,18 @@ impl JitNames {
                     tracing::debug!(%error, "a perf map can't be read");
                 }
             }
+        }
+    }
+
+    /// Where the names of all code come from that was made at run time: what tells least, as it is
+    /// said once for all programs.
+    pub(super) fn source<'a>(mut all: impl Iterator<Item = &'a Self>) -> SymbolSource {
+        match all.next() {
+            None => SymbolSource::None(UnknownReason::JitWithoutPerfMap),
+            Some(Self::Dump(_)) if all.all(|names| matches!(names, Self::Dump(_))) => {
+                SymbolSource::JitDump
+            }
+            Some(_) => SymbolSource::PerfMap,
         }
     }
 
@@ -197,5 +209,16 @@ mod tests {
         let map = JitNames::new(JitFile::PerfMap(file()));
         let symbol = JitNames::symbolize(Some(&map), 1);
         assert_eq!(symbol, Symbol::Unknown(UnknownReason::NotInPerfMap));
+    }
+
+    #[test]
+    fn the_source_of_names_is_the_one_that_tells_least() {
+        let names =
+            |file: fn(File) -> JitFile| JitNames::new(file(tempfile::tempfile().expect("a file")));
+        let (dump, map) = (names(JitFile::Dump), names(JitFile::PerfMap));
+        let without = SymbolSource::None(UnknownReason::JitWithoutPerfMap);
+        assert_eq!(JitNames::source([].into_iter()), without);
+        assert_eq!(JitNames::source([&dump, &dump].into_iter()), SymbolSource::JitDump);
+        assert_eq!(JitNames::source([&dump, &map].into_iter()), SymbolSource::PerfMap);
     }
 }

@@ -26,7 +26,10 @@ use crate::{
     },
     kernel::{give_back_freed_memory, unix_ns},
     process::{CodeAddress, FileIndex, Identity},
-    symbol::{FileId, FileOffset, Svma, Symbol, SymbolCounts, Symbolizer, UnknownReason, vdso},
+    symbol::{
+        FileId, FileOffset, Svma, Symbol, SymbolCounts, SymbolSource, Symbolizer, UnknownReason,
+        vdso,
+    },
     telemetry::{FrameLabels, OwnUsage, ReasonLabels, StackEndLabels},
 };
 
@@ -62,8 +65,6 @@ pub(super) struct Naming {
     symbolizer: Symbolizer,
     /// What the symbolizer had counted at the end of the last window.
     counted: SymbolCounts,
-    /// Whether the first window is also the last.
-    one_window: bool,
     kernel: KernelNames,
     vdso: Option<Option<FileId>>,
     files: FxHashMap<FileIndex, NamedFile>,
@@ -74,6 +75,8 @@ pub(super) struct Naming {
     /// by whom.
     locations: FxHashMap<(CodeAddress, u64), Arc<Location>>,
     cpu_ns: u64,
+    /// All is one window, for people to look at.
+    is_recording: bool,
     /// Addresses to be named when nothing else is to be done, file by file.
     waiting: BTreeSet<(FileIndex, FileOffset)>,
 }
@@ -106,7 +109,6 @@ impl Naming {
             symbolizer: debug_files::symbolizer(settings, &counters),
             counters,
             counted: SymbolCounts::default(),
-            one_window: settings.window.is_none(),
             kernel: KernelNames::default(),
             vdso: None,
             files: FxHashMap::default(),
@@ -114,6 +116,7 @@ impl Naming {
             binaries: FxHashMap::default(),
             locations: FxHashMap::default(),
             cpu_ns: own_cpu_ns(),
+            is_recording: settings.window.is_none(),
             waiting: BTreeSet::new(),
         }
     }
@@ -205,12 +208,14 @@ impl Naming {
             (services, tally, _) = self.profiles(window);
         }
         let trust = self.trust(tally, costs);
+        let sources = if self.is_recording { self.sources() } else { Vec::new() };
         self.end_window(window);
         ProfileWindow {
             start_unix_ns: unix_ns(window.start_boot_ns),
             duration_ns: window.end_boot_ns - window.start_boot_ns,
             period_ns: self.period_ns,
             services,
+            sources,
             trust,
         }
     }
@@ -239,6 +244,7 @@ impl Naming {
                 frames,
                 pid: process.lasting.then_some(process.pid),
                 thread: thread_name(&stack.comm),
+                end: stack.end,
                 count: stack.count,
             });
         }
@@ -251,7 +257,7 @@ impl Naming {
         for id in unnamed.that_matter().filter_map(|file| self.files.get(&file)?.id) {
             self.symbolizer.want_debug_file(id);
         }
-        self.one_window && self.symbolizer.wait_for_debug_files(RECORDING_WAITS)
+        self.is_recording && self.symbolizer.wait_for_debug_files(RECORDING_WAITS)
     }
 
     /// The first file stays, because it is read bit by bit; but a jitdump tells more than a map.
@@ -283,6 +289,19 @@ impl Naming {
         labels.push(("host".into(), Arc::clone(&self.host)));
         labels.push(("service_name".into(), Arc::clone(&identity.service)));
         labels
+    }
+
+    fn sources(&mut self) -> Vec<(Arc<Binary>, SymbolSource)> {
+        let symbolizer = &mut self.symbolizer;
+        let source = |file: &NamedFile| {
+            let gone = SymbolSource::None(UnknownReason::FileGone);
+            (Arc::clone(&file.binary), file.id.map_or(gone, |id| symbolizer.source(id)))
+        };
+        let mut sources: Vec<_> = self.files.values().map(source).collect();
+        if let Some(jit) = self.binaries.get("[jit]") {
+            sources.push((Arc::clone(jit), JitNames::source(self.jit_names.values())));
+        }
+        sources
     }
 
     fn trust(&mut self, tally: TrustTally, costs: RawCosts) -> Trust {

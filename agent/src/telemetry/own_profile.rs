@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use pprof::{Frames, ProfilerGuardBuilder, Report, Symbol as Frame};
+use sonde_ebpf::StackEnd;
 use tokio::sync::Mutex;
 
 use crate::aggregate::{Location, ServiceProfile, StackCount};
@@ -63,6 +64,7 @@ fn profile(counts: &HashMap<Frames, isize>) -> ServiceProfile {
         frames: frames.frames.iter().map(|at| Arc::new(location(at))).collect(),
         pid: Some(std::process::id()),
         thread: frames.thread_name.as_str().into(),
+        end: StackEnd::Complete,
         count: u64::try_from(*count).unwrap_or(0),
     };
     ServiceProfile { labels: Vec::new(), stacks: counts.iter().map(stack).collect() }

@@ -15,6 +15,7 @@ mod code;
 mod directory;
 mod file;
 mod gaps;
+mod measure;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
@@ -27,4 +28,5 @@ mod unwinder;
 pub use arena::ArenaCounts;
 pub use cfi::CfiError;
 pub use code::CodeTable;
+pub use measure::{TableSize, measure};
 pub use unwinder::{UnwindCounts, Unwinder};

@@ -123,6 +123,13 @@ impl Dictionary {
     }
 }
 
+/// Rows of an encoded page.
+pub(super) fn rows_in(page: &[u8]) -> u64 {
+    // The last entry of the index is the end of the last bucket.
+    let at = INDEX_AT as usize + 2 * 256;
+    page.get(at..at + 2).map_or(0, |count| u16::from_ne_bytes([count[0], count[1]]).into())
+}
+
 /// A page that is not in the arena.
 pub(super) struct OwnPage<'a>(pub(super) &'a [u8]);
 

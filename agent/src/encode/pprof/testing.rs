@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use flate2::read::GzDecoder;
 use prost::Message;
+use sonde_ebpf::StackEnd;
 
 use super::{Timing, proto};
 use crate::aggregate::{Binary, Location, ServiceProfile, StackCount};
@@ -46,7 +47,8 @@ pub(crate) fn unknown(
 }
 
 pub(crate) fn stack(leaf_first: &[Arc<Location>], count: u64) -> StackCount {
-    StackCount { frames: leaf_first.to_vec(), pid: Some(42), thread: "worker".into(), count }
+    let (frames, thread) = (leaf_first.to_vec(), "worker".into());
+    StackCount { frames, pid: Some(42), thread, end: StackEnd::Complete, count }
 }
 
 pub(crate) fn service_of(name: &str, stacks: Vec<StackCount>) -> ServiceProfile {

@@ -171,6 +171,7 @@ mod tests {
             duration_ns: TIMING.duration_ns,
             period_ns: TIMING.period_ns,
             services,
+            sources: Vec::new(),
             trust: Trust { agent_cpu_ns: 1, ..Trust::default() },
         }
     }
