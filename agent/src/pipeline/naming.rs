@@ -68,8 +68,7 @@ pub(super) struct Naming {
     kernel: KernelNames,
     vdso: Option<Option<FileId>>,
     files: FxHashMap<FileIndex, NamedFile>,
-    /// By the serials of programs.
-    jit_names: FxHashMap<u64, JitNames>,
+    jit_names: JitNames,
     binaries: FxHashMap<Arc<str>, Arc<Binary>>,
     /// This window's locations: an address is named once. Code made at run time also needs to know
     /// by whom.
@@ -112,7 +111,7 @@ impl Naming {
             kernel: KernelNames::default(),
             vdso: None,
             files: FxHashMap::default(),
-            jit_names: FxHashMap::default(),
+            jit_names: JitNames::default(),
             binaries: FxHashMap::default(),
             locations: FxHashMap::default(),
             cpu_ns: own_cpu_ns(),
@@ -141,7 +140,7 @@ impl Naming {
                 Job::File { index, path, file } => self.file(index, path, file),
                 Job::FileGone { index, path } => self.file_gone(index, path),
                 Job::JitNames { serial, file } => {
-                    self.jit_names(serial, file);
+                    self.jit_names.add(serial, file);
                 }
                 Job::Forget(files) => {
                     for file in files {
@@ -260,25 +259,12 @@ impl Naming {
         self.is_recording && self.symbolizer.wait_for_debug_files(RECORDING_WAITS)
     }
 
-    /// The first file stays, because it is read bit by bit; but a jitdump tells more than a map.
-    fn jit_names(&mut self, serial: u64, file: JitFile) {
-        let known = self.jit_names.get(&serial);
-        let better = matches!((known, &file), (Some(JitNames::PerfMap(..)), JitFile::Dump(_)));
-        if known.is_none() || better {
-            self.jit_names.insert(serial, JitNames::new(file));
-        }
-    }
-
     fn update_jit_names(&mut self, window: &RawWindow) {
-        let sampled = |serial: &u64| {
-            let of = |process: &RawProcess| process.attribution.serial == *serial;
+        let sampled = |serial| {
+            let of = |process: &RawProcess| process.attribution.serial == serial;
             window.processes.iter().any(of)
         };
-        for (serial, names) in &mut self.jit_names {
-            if sampled(serial) {
-                names.update();
-            }
-        }
+        self.jit_names.update(sampled);
     }
 
     fn labels(&self, identity: &Identity) -> Vec<(Arc<str>, Arc<str>)> {
@@ -299,7 +285,7 @@ impl Naming {
         };
         let mut sources: Vec<_> = self.files.values().map(source).collect();
         if let Some(jit) = self.binaries.get("[jit]") {
-            sources.push((Arc::clone(jit), JitNames::source(self.jit_names.values())));
+            sources.push((Arc::clone(jit), self.jit_names.source()));
         }
         sources
     }
@@ -335,7 +321,7 @@ impl Naming {
             .filter(|process| process.lasting)
             .map(|process| process.attribution.serial)
             .collect();
-        self.jit_names.retain(|serial, _| lasting.contains(serial));
+        self.jit_names.retain(&lasting);
         let again = self.files.iter().filter_map(|(index, file)| {
             file.id.is_some_and(|id| self.symbolizer.needs_file(id)).then_some(*index)
         });
@@ -376,7 +362,7 @@ impl Naming {
             CodeAddress::Vdso(offset) => self.in_vdso(offset),
             CodeAddress::Jit(address) => {
                 let binary = Some(self.pseudo_binary("[jit]"));
-                let symbol = JitNames::symbolize(self.jit_names.get(&serial), address);
+                let symbol = self.jit_names.symbolize(serial, address);
                 Location { binary, address: Svma(address), symbol }
             }
             CodeAddress::Unmapped(address) => nowhere(address, UnknownReason::NoMapping),

@@ -115,6 +115,12 @@ impl PerfMap {
         self.functions.is_empty()
     }
 
+    /// Memory held, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.functions.memory_bytes() + self.names.capacity()
+    }
+
     /// Lines that were not understood or did not fit.
     #[must_use]
     pub const fn dropped(&self) -> u64 {

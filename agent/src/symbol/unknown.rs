@@ -23,6 +23,8 @@ pub enum UnknownReason {
     NotInPerfMap,
     /// The runtime's jitdump does not cover the address.
     NotInJitDump,
+    /// The runtime's perf map or jitdump has more functions than are kept.
+    PerfMapTooLarge,
     /// The file could not be opened any more.
     FileGone,
     /// The file is not an ELF file that can be read: truncated, corrupt, or something else.
@@ -35,7 +37,7 @@ pub enum UnknownReason {
 
 impl UnknownReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Stripped,
         Self::NotInSymbolTable,
         Self::DebugFileOnItsWay,
@@ -46,6 +48,7 @@ impl UnknownReason {
         Self::JitWithoutPerfMap,
         Self::NotInPerfMap,
         Self::NotInJitDump,
+        Self::PerfMapTooLarge,
         Self::FileGone,
         Self::NotReadable,
         Self::KernelSymbolsHidden,
@@ -66,6 +69,7 @@ impl UnknownReason {
             Self::JitWithoutPerfMap => "jit without perf map",
             Self::NotInPerfMap => "not in perf map",
             Self::NotInJitDump => "not in jitdump",
+            Self::PerfMapTooLarge => "perf map too large",
             Self::FileGone => "file gone",
             Self::NotReadable => "not readable",
             Self::KernelSymbolsHidden => "kernel symbols hidden",
@@ -112,6 +116,10 @@ impl UnknownReason {
             Self::NotInJitDump => {
                 "The code was made while the program ran, and its runtime's list of functions (its \
                  jitdump) does not have it."
+            }
+            Self::PerfMapTooLarge => {
+                "The code was made while the program ran, and its runtime's list of functions is \
+                 larger than the agent may keep."
             }
             Self::FileGone => "The program's file was deleted or replaced before it could be read.",
             Self::NotReadable => {
@@ -164,6 +172,7 @@ impl UnknownReason {
                 "Start the program anew with profiling on from the beginning: runtimes leave out \
                  what they compiled before."
             }
+            Self::PerfMapTooLarge => "Record this program alone: sonde-agent record --pid PID.",
             Self::FileGone => "Restart the program, so that it runs what is installed.",
             Self::NotReadable => "Install the program anew.",
             Self::KernelSymbolsHidden => {
@@ -219,6 +228,9 @@ mod tests {
             [not in jitdump]
             The code was made while the program ran, and its runtime's list of functions (its jitdump) does not have it.
             Start the program anew with profiling on from the beginning: runtimes leave out what they compiled before.
+            [perf map too large]
+            The code was made while the program ran, and its runtime's list of functions is larger than the agent may keep.
+            Record this program alone: sonde-agent record --pid PID.
             [file gone]
             The program's file was deleted or replaced before it could be read.
             Restart the program, so that it runs what is installed.

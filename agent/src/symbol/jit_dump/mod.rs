@@ -27,7 +27,7 @@ use super::{Function, Symbol, UnknownReason};
 use lines::Wanted;
 use record::{ByteReader, HEADER_BYTES, Head, Load, Move, RECORD_BYTES, Record};
 
-/// Ranges kept; some 80 MB in a `BTreeMap` if somebody writes a file for it.
+/// Ranges kept; 60 MiB if somebody writes a file for it.
 const MAX_FUNCTIONS: usize = 1 << 20;
 /// Records read in one update, so that a window does not wait for a huge file: the next goes on.
 const MAX_RECORDS: usize = 1 << 20;
@@ -147,6 +147,12 @@ impl JitDump {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.functions.is_empty()
+    }
+
+    /// Memory held, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.functions.memory_bytes()
     }
 
     /// Records that were not understood or did not fit.
