@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: what Sonde costs, beside what others cost in the same run on this machine.
 
 mod agent;
+mod chains;
 mod collector;
 mod measure;
+mod stacks;
 
 use std::process::Command;
 
@@ -13,17 +15,18 @@ use crate::place;
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let what: Vec<&str> = match args {
-        [] => vec!["agent", "collector"],
-        [one] if ["agent", "collector"].contains(&one.as_str()) => vec![one.as_str()],
-        _ => bail!("usage: cargo xtask bench [agent|collector]"),
+        [] => vec!["agent", "stacks", "collector"],
+        [one] if ["agent", "stacks", "collector"].contains(&one.as_str()) => vec![one.as_str()],
+        _ => bail!("usage: cargo xtask bench [agent|stacks|collector]"),
     };
-    if what.contains(&"agent") && !place::is_root() {
-        bail!("the agent's bench loads BPF programs, which needs root");
+    if what != ["collector"] && !place::is_root() {
+        bail!("the agent's benches load BPF programs, which needs root");
     }
     println!("{}\n", machine());
     for one in what {
         match one {
             "agent" => agent::run()?,
+            "stacks" => stacks::run()?,
             _ => collector::run()?,
         }
     }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
+use std::process::{Child, ExitStatus};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 /// Makes the kernel count the run time of BPF programs until dropped.
 pub(super) struct BpfStatistics {
@@ -48,8 +50,33 @@ pub(super) fn children_cpu_seconds() -> f64 {
     let mut used: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes one `rusage` into `used`, which outlives the call.
     unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut used) };
-    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
-    seconds(used.ru_utime) + seconds(used.ru_stime)
+    seconds(&used)
+}
+
+/// What a process cost in all its life.
+pub(super) struct Cost {
+    /// User and system time, with that of its own children.
+    pub(super) cpu_seconds: f64,
+    /// Resident memory at its peak.
+    pub(super) peak_mib: f64,
+}
+
+/// Waits for a process.
+pub(super) fn wait_with_cost(child: Child) -> Result<(ExitStatus, Cost)> {
+    let pid = i32::try_from(child.id()).context("a process id")?;
+    let mut status = 0;
+    // SAFETY: `rusage` is plain numbers, for which zeroes are valid.
+    let mut used: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes a number and one `rusage`, which outlive the call.
+    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut used) };
+    ensure!(waited == pid, "wait for process {pid}: {}", std::io::Error::last_os_error());
+    let cost = Cost { cpu_seconds: seconds(&used), peak_mib: used.ru_maxrss as f64 / 1024.0 };
+    Ok((ExitStatus::from_raw(status), cost))
+}
+
+fn seconds(used: &libc::rusage) -> f64 {
+    let of = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    of(used.ru_utime) + of(used.ru_stime)
 }
 
 /// Run time in seconds and number of runs of the BPF programs that a process holds.
