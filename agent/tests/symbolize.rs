@@ -383,6 +383,10 @@ fn what_was_split_off_and_is_gone_is_counted_and_lines_stay() {
     let counts = symbolizer.0.counts();
     let missing = counts.debug_info().find(|(loss, _)| *loss == DebugInfoLoss::SplitMissing);
     assert_eq!(missing, Some((DebugInfoLoss::SplitMissing, 1)));
+    let file = File::open(&program.path).unwrap();
+    let id = symbolizer.0.register(program.path.to_str().unwrap().into(), file);
+    let losing = SymbolSource::Losing(SymbolSource::DebugInfo.into(), DebugInfoLoss::SplitMissing);
+    assert_eq!(symbolizer.0.source(id), losing);
 }
 
 #[test]
@@ -421,14 +425,13 @@ fn where_the_names_of_a_file_come_from_is_said() {
 
 #[test]
 fn code_that_a_symbol_table_leaves_out_is_not_called_stripped() {
-    let source = "__asm__(\".text\\n.skip 64, 0x90\\n\");\n".to_owned() + SOURCE;
     let program = Program::with(&[]);
-    std::fs::write(program.folder.path().join("program.c"), source).unwrap();
-    must(program.folder.path(), "cc", &["-O0", "program.c", "-o", "program", "-nostartfiles"]);
-    let first = ["inner", "outer", "hidden", "main"]
-        .map(|name| std::panic::catch_unwind(|| program.offset_of(name).0).unwrap_or(u64::MAX));
-    let FileOffset(code) = FileOffset(first.into_iter().min().unwrap());
-    let symbol = program.name_at(FileOffset(code - 32));
+    let nameless = r#"__asm__(".text\n.skip 64, 0x90\nbehind:\n");"#;
+    std::fs::write(program.folder.path().join("program.c"), format!("{nameless}\n{SOURCE}"))
+        .unwrap();
+    must(program.folder.path(), "cc", &["program.c", "-o", "program", "-nostartfiles"]);
+    let FileOffset(behind) = program.offset_of("behind");
+    let symbol = program.name_at(FileOffset(behind - 32));
     assert_eq!(symbol, Symbol::Unknown(UnknownReason::NotInSymbolTable));
 }
 
