@@ -4,10 +4,12 @@
 mod chains;
 mod crashes;
 mod debuginfod;
+mod edges;
 mod full_disk;
 mod hostile_agent;
 mod hostile_collector;
 mod jit;
 mod oneshot;
 mod rights;
+mod servers;
 mod shares;

@@ -5,8 +5,12 @@ use anyhow::{Context as _, Result};
 /// One line: the frames from the thread's start to the leaf, and how many samples had them.
 #[derive(Debug)]
 pub struct Stack {
-    /// Frames of the program and its libraries; the process's name and the kernel's are left out.
+    /// The service's name.
+    pub service: String,
+    /// Frames of the program and its libraries; the kernel's are left out.
     pub user: Vec<String>,
+    /// The kernel was at exec, where a program's stack goes and its successor has none yet.
+    pub in_exec: bool,
     /// Samples.
     pub count: u64,
 }
@@ -37,19 +41,29 @@ pub fn read(text: &str) -> Result<Vec<Stack>> {
 fn stack(line: &str) -> Result<Stack> {
     let (frames, count) = line.rsplit_once(' ').context("a line has no count")?;
     let kernel = |frame: &&str| KERNEL_ENTRIES.iter().any(|entry| frame.starts_with(entry));
-    let user = frames.split(';').skip(1).take_while(|frame| !kernel(frame));
+    let mut frames = frames.split(';');
+    let service = frames.next().unwrap_or_default().to_owned();
+    let user = frames.take_while(|frame| !kernel(frame)).map(str::to_owned).collect();
     let count = count.parse().with_context(|| format!("{count:?} is no count"))?;
-    Ok(Stack { user: user.map(str::to_owned).collect(), count })
+    let in_exec = line.contains(";__x64_sys_execve") || line.contains(";__arm64_sys_execve");
+    Ok(Stack { service, user, in_exec, count })
 }
 
-/// The chains that a workload's output declares, in lines of `SHARE name used frame;frame;…`.
+/// The chains that a workload's output declares, in lines of `SHARE name used frame;frame;…`. What
+/// several of its processes used of one is added up.
 ///
 /// # Errors
 /// When such a line lacks something, or there is none.
 pub fn chains(output: &str) -> Result<Vec<Chain>> {
     let lines = output.lines().filter_map(|line| line.strip_prefix("SHARE "));
-    let chains: Result<Vec<Chain>> = lines.map(chain).collect();
-    let chains = chains?;
+    let mut chains: Vec<Chain> = Vec::new();
+    for line in lines {
+        let declared = chain(line)?;
+        match chains.iter_mut().find(|known| known.name == declared.name) {
+            Some(known) => known.used += declared.used,
+            None => chains.push(declared),
+        }
+    }
     anyhow::ensure!(!chains.is_empty(), "the workload declared no chain: {output}");
     Ok(chains)
 }
@@ -134,6 +148,13 @@ mod tests {
         }
         assert!(chain.is_begun(&user("main;deep;a;b")) && !chain.is_whole(&user("main;deep;a;b")));
         assert!(!chain.is_begun(&user("main;deep;a;b;a;b;leaf;more")));
+    }
+
+    #[test]
+    fn processes_that_declare_the_same_chain_used_it_together() {
+        let chains = chains("SHARE a 5 f;g\nother\nSHARE b 1 h\nSHARE a 7 f;g\n").expect("two");
+        let used: Vec<_> = chains.iter().map(|chain| (chain.name.as_str(), chain.used)).collect();
+        assert_eq!(used, [("a", 12), ("b", 1)]);
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub mod http;
 pub mod pprof;
 pub mod process;
 pub mod push;
+pub mod recording;
+pub mod server;
 pub mod tmpfs;
 pub mod workload;
 

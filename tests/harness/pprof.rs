@@ -87,6 +87,9 @@ pub struct Location {
     /// Mapping id, 0 for none.
     #[prost(uint64, tag = "2")]
     pub mapping_id: u64,
+    /// Address, as the file's own headers count it.
+    #[prost(uint64, tag = "3")]
+    pub address: u64,
     /// Lines.
     #[prost(message, repeated, tag = "4")]
     pub line: Vec<Line>,

@@ -53,8 +53,8 @@ pub fn profile(function: &str, value: i64, unix_ns: i64) -> Profile {
         sample_type: vec![kind],
         sample: vec![Sample { location_id: vec![1, 2], value: vec![value] }],
         location: vec![
-            Location { id: 1, mapping_id: 0, line: line(1) },
-            Location { id: 2, mapping_id: 0, line: line(2) },
+            Location { id: 1, mapping_id: 0, address: 0, line: line(1) },
+            Location { id: 2, mapping_id: 0, address: 0, line: line(2) },
         ],
         function: [(1, 3), (2, 4)].map(|(id, name)| Function { id, name, filename: 0 }).to_vec(),
         string_table: strings.map(str::to_owned).to_vec(),

@@ -73,7 +73,7 @@ fn push(number: u64) -> Result<Vec<u8>> {
         pushed.string_table.push(format!("service_{service}::module::function_{id}"));
         pushed.function.push(Function { id, name, filename: 0 });
         let line = vec![Line { function_id: id, line: 10 }];
-        pushed.location.push(Location { id, mapping_id: 0, line });
+        pushed.location.push(Location { id, mapping_id: 0, address: 0, line });
     }
     pushed.sample = (1..=STACKS).map(|stack| sample(stack, number)).collect();
     let name = format!("service-{service}");

@@ -1,5 +1,8 @@
 //! Debian packages that a task needs: only what is missing is installed, and it is said first.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -19,6 +22,16 @@ pub(crate) const FOR_TESTS: [(&str, &str); 10] = [
     ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),
+];
+
+/// Servers of the distribution that are profiled under load, what loads them, and the unit that
+/// would start each with the system.
+pub(crate) const SERVERS: [(&str, Option<&str>); 5] = [
+    ("nginx", Some("nginx")),
+    ("redis-server", Some("redis-server")),
+    ("postgresql", Some("postgresql")),
+    ("apache2-utils", None),
+    ("python3", None),
 ];
 
 /// What booting the kernel matrix needs; kernels are fetched, not installed.
@@ -49,12 +62,58 @@ pub(crate) fn install_programs(purpose: &str, wanted: &[(&str, &str)]) -> Result
 
 /// Installs those of `names` that are not installed.
 pub(crate) fn install(purpose: &str, names: &[&str]) -> Result<()> {
-    let installed = |name: &&str| {
-        let mut query = command("dpkg-query", ["-W", "-f", "${Status}", name]);
-        output(&mut query).is_ok_and(|status| status.ends_with(" installed"))
-    };
-    let missing: Vec<&str> = names.iter().copied().filter(|name| !installed(name)).collect();
+    let missing: Vec<&str> = names.iter().copied().filter(|name| !is_installed(name)).collect();
     apt(purpose, &missing)
+}
+
+fn is_installed(name: &str) -> bool {
+    let mut query = command("dpkg-query", ["-W", "-f", "${Status}", name]);
+    output(&mut query).is_ok_and(|status| status.ends_with(" installed"))
+}
+
+/// Installs the packages of [`SERVERS`] that are not installed. What was not there is not started,
+/// neither now nor with the system: the tests start it on a port of their own.
+pub(crate) fn install_servers() -> Result<()> {
+    let purpose = "profiling servers";
+    let missing: Vec<_> = SERVERS.iter().filter(|(name, _)| !is_installed(name)).collect();
+    let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    if place::program("dpkg-query").is_none() {
+        bail!("{purpose} takes those that Debian builds: install {}", names.join(" "));
+    }
+    let unstarted = Unstarted::by(Path::new("/usr/sbin/policy-rc.d"))?;
+    apt(purpose, &names)?;
+    drop(unstarted);
+    let units = missing.iter().filter_map(|(_, unit)| *unit);
+    let units: Vec<&str> = units.filter(|_| Path::new("/run/systemd/system").exists()).collect();
+    if units.is_empty() { Ok(()) } else { run(command("systemctl", ["disable"]).args(units)) }
+}
+
+/// While it lives, installing a service does not start it.
+struct Unstarted<'a>(Option<&'a Path>);
+
+impl<'a> Unstarted<'a> {
+    /// By Debian's policy for services, unless the system has one of its own.
+    fn by(policy: &'a Path) -> Result<Self> {
+        if policy.exists() {
+            return Ok(Self(None));
+        }
+        let refuse = "#!/bin/sh\nexit 101\n";
+        fs::write(policy, refuse).with_context(|| format!("write {}", policy.display()))?;
+        fs::set_permissions(policy, fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("make {} executable", policy.display()))?;
+        Ok(Self(Some(policy)))
+    }
+}
+
+impl Drop for Unstarted<'_> {
+    fn drop(&mut self) {
+        if let Some(policy) = self.0 {
+            let _already_gone = fs::remove_file(policy);
+        }
+    }
 }
 
 fn apt(purpose: &str, missing: &[&str]) -> Result<()> {
@@ -83,4 +142,23 @@ fn privileged(words: &[&str]) -> Command {
     };
     apt.env("DEBIAN_FRONTEND", "noninteractive");
     apt
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_that_starts_no_service_is_gone_afterwards_and_the_system_s_own_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = folder.path().join("policy-rc.d");
+        let unstarted = Unstarted::by(&policy).unwrap();
+        assert_eq!(Command::new(&policy).status().unwrap().code(), Some(101));
+        drop(unstarted);
+        assert!(!policy.exists());
+        fs::write(&policy, "own").unwrap();
+        drop(Unstarted::by(&policy).unwrap());
+        assert_eq!(fs::read_to_string(&policy).unwrap(), "own");
+    }
 }

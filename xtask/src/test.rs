@@ -30,6 +30,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             packages::install("the browser tests", &packages::FONTS)?;
         }
     }
+    if kinds.contains(&"e2e") {
+        packages::install_servers()?;
+    }
     setup::run(&[])?;
     let mut count = Count::default();
     run_command(&mut cargo(["build", "--workspace", "--bins"]))?;
@@ -58,7 +61,7 @@ fn e2e(count: &mut Count) -> Result<()> {
     let built = workloads::build()?;
     // One case after another: they measure shares of the whole machine.
     let mut test = cargo(["test", "--workspace", "--features=sonde-tests/e2e", "--test=e2e"]);
-    test.args(["--", "--test-threads=1"]).env("SONDE_WORKLOADS", built);
+    test.args(["--", "--test-threads=1", "--show-output"]).env("SONDE_WORKLOADS", built);
     test.env("SONDE_AGENT_BIN", place::built("sonde-agent")?);
     test.env("SONDE_COLLECTOR_BIN", place::built("sonde-collector")?);
     count.run(&mut test)

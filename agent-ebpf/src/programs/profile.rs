@@ -128,7 +128,7 @@ pub(crate) fn finish(ctx: &PerfEventContext, scratch: &mut Scratch) {
     // SAFETY: the helper is asked for a number.
     let waiting = SAMPLES.query(u64::from(BPF_RB_AVAIL_DATA));
     // A ring that is filling up has room for samples only.
-    if scratch.walk.can_be_resumed() && waiting <= WAKE_BYTES.load() {
+    if scratch.walk.can_be_resumed() && waiting <= 2 * WAKE_BYTES.load() {
         let bytes = copy_stack(&scratch.walk.resume, &mut scratch.body, at);
         scratch.header.stack_bytes = bytes as u32;
         words = at + RESUME_WORDS + bytes / 8;

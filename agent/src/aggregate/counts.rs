@@ -1,6 +1,9 @@
 //! Counting raw stacks over one window: addresses, not names. Each distinct stack is kept once.
 
-use std::hash::{BuildHasher as _, BuildHasherDefault};
+use std::{
+    hash::{BuildHasher as _, BuildHasherDefault},
+    sync::Arc,
+};
 
 use hashbrown::{HashTable, hash_table::Entry};
 use rustc_hash::{FxHashMap, FxHasher};
@@ -139,10 +142,16 @@ impl StackCounter {
 
     fn process(&mut self, pid: u32, attribution: &Attribution) -> u32 {
         let processes = &mut self.window.processes;
-        *self.by_serial.entry(attribution.serial).or_insert_with(|| {
+        let index = *self.by_serial.entry(attribution.serial).or_insert_with(|| {
             processes.push(RawProcess { pid, attribution: attribution.clone(), lasting: false });
             u32::try_from(processes.len() - 1).expect("fewer processes than pids")
-        })
+        });
+        // More may be known of it than when it was first seen.
+        let identity = &mut processes[index as usize].attribution.identity;
+        if !Arc::ptr_eq(identity, &attribution.identity) {
+            *identity = Arc::clone(&attribution.identity);
+        }
+        index
     }
 
     /// When the window began.
@@ -166,8 +175,6 @@ fn hash(process: u32, comm: [u8; COMM_BYTES], frames: &[CodeAddress]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -196,6 +203,18 @@ mod tests {
             (window.start_boot_ns, window.end_boot_ns, counter.start_boot_ns()),
             (0, 10, 10)
         );
+    }
+
+    #[test]
+    fn a_process_is_whose_it_was_last_said_to_be() {
+        let mut counter = StackCounter::new(0);
+        add(&mut counter, 1, b'a', &[1]);
+        let identity = Arc::new(Identity { service: "cart".into(), container_id: None });
+        let known = Attribution { serial: 1, identity };
+        counter.add(1, &known, [b'a'; 16], StackEnd::Complete, &[CodeAddress::Jit(1)]);
+        let window = counter.close(1);
+        assert_eq!((window.processes.len(), window.samples()), (1, 2));
+        assert_eq!(&*window.processes[0].attribution.identity.service, "cart");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     fs::File,
     hash::{BuildHasher as _, BuildHasherDefault},
     io,
-    os::unix::fs::MetadataExt as _,
+    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
     path::Path,
     sync::Arc,
 };
@@ -158,8 +158,8 @@ impl Whereabouts<'_> {
     /// # Errors
     /// If none of the ways leads to the file; the error is that of the last.
     pub(super) fn open(&self, file: &MappedFile) -> io::Result<File> {
-        if let Ok(file) = self.by_region() {
-            return Ok(file); // The very file, even if deleted or hidden by another mount.
+        if let Ok(opened) = self.by_region(file) {
+            return Ok(opened); // The very file, even if deleted or hidden by another mount.
         }
         let relative = file.path.trim_start_matches('/');
         let in_its_root = self.proc_root.join(self.pid.to_string()).join("root").join(relative);
@@ -167,20 +167,43 @@ impl Whereabouts<'_> {
             .or_else(|_| open_same(&Path::new("/").join(relative), file.inode))
     }
 
-    fn by_region(&self) -> io::Result<File> {
+    /// By now the process may run another program, or its pid be another's, with another file at the
+    /// same addresses.
+    fn by_region(&self, file: &MappedFile) -> io::Result<File> {
         let (start, end) = self.range.ok_or(io::ErrorKind::NotFound)?;
         let name = format!("{start:x}-{end:x}");
-        open_regular(&self.proc_root.join(self.pid.to_string()).join("map_files").join(name))
+        let region = self.proc_root.join(self.pid.to_string()).join("map_files").join(name);
+        let opened = open_regular(&region)?;
+        if is_same(&opened, file.inode)? || is_layered(&opened)? && is_named(&opened, &file.path)? {
+            return Ok(opened);
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, "another file is mapped there"))
     }
 }
 
 fn open_same(path: &Path, inode: Inode) -> io::Result<File> {
     let file = open_regular(path)?;
-    // Device numbers of overlay and btrfs mounts differ between `stat` and the kernel's own view.
-    if file.metadata()?.ino() == inode.number {
+    if is_same(&file, inode)? {
         return Ok(file);
     }
     Err(io::Error::new(io::ErrorKind::NotFound, "another file has taken its name"))
+}
+
+/// Device numbers of overlay and btrfs mounts differ between `stat` and the kernel's own view.
+fn is_same(opened: &File, inode: Inode) -> io::Result<bool> {
+    Ok(opened.metadata()?.ino() == inode.number)
+}
+
+/// On file systems without a device of their own, such as overlays, inode numbers may differ between
+/// the two as well.
+fn is_layered(opened: &File) -> io::Result<bool> {
+    Ok(libc::major(opened.metadata()?.dev()) == 0)
+}
+
+fn is_named(opened: &File, path: &str) -> io::Result<bool> {
+    let name = std::fs::read_link(format!("/proc/self/fd/{}", opened.as_raw_fd()))?;
+    let name = name.to_string_lossy();
+    Ok(name.strip_suffix(" (deleted)").unwrap_or(&name) == path)
 }
 
 /// A process may have named a pipe or a device like its program: opening that could block or act.
@@ -247,6 +270,26 @@ mod tests {
         assert!(at.open(&same).is_ok());
         let other = MappedFile { path: name, inode: inode(number + 1) };
         assert!(at.open(&other).is_err());
+    }
+
+    #[test]
+    fn a_region_where_another_program_is_mapped_by_now_is_not_opened() {
+        let root = tempfile::tempdir().expect("a directory");
+        let [mine, other] = ["mine", "other"].map(|name| root.path().join(name));
+        for path in [&mine, &other] {
+            std::fs::write(path, "x").expect("written");
+        }
+        let regions = root.path().join("1/map_files");
+        std::fs::create_dir_all(&regions).expect("made");
+        let region = regions.join("1000-2000");
+        std::os::unix::fs::symlink(&other, &region).expect("linked");
+        let at = Whereabouts { proc_root: root.path(), pid: 1, range: Some((0x1000, 0x2000)) };
+        let number = mine.metadata().expect("there").ino();
+        let file = MappedFile { path: "/gone".into(), inode: inode(number) };
+        assert!(at.open(&file).is_err());
+        std::fs::remove_file(&region).expect("there");
+        std::os::unix::fs::symlink(&mine, &region).expect("linked");
+        assert!(at.open(&file).is_ok());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use sonde_ebpf::StackEnd;
 
 use super::{
-    CgroupPath, Cgroups, CodeAddress, FileIndex, FileTable, Identity, Mappings, cgroup,
+    CgroupPath, Cgroups, CodeAddress, CodeFile, FileIndex, FileTable, Identity, Mappings, cgroup,
     environment::Environment, files::Whereabouts, identity::Evidence, maps,
 };
 use crate::{
@@ -83,6 +83,15 @@ enum Memory {
     Gone,
     /// A thread of the kernel: it has none.
     Kernel,
+}
+
+impl Memory {
+    /// Where the vDSO is: mapped when a program has been loaded, and elsewhere for the next.
+    fn vdso(&self) -> Option<u64> {
+        let Self::Known { mappings, .. } = self else { return None };
+        let mut regions = mappings.regions();
+        regions.find(|region| region.file == Some(CodeFile::Vdso)).map(|region| region.start)
+    }
 }
 
 /// How long a process that exited is remembered: its last samples must have been counted.
@@ -242,14 +251,14 @@ impl ProcessTable {
         if matches!(self.processes[&sample.pid].memory, Memory::Kernel) {
             return Attribution { serial: u64::MAX, identity: Arc::clone(&self.kernel) };
         }
-        let evidence_needed = self.processes[&sample.pid].identity.is_none();
-        let identity = evidence_needed.then(|| Arc::new(self.identify(sample)));
+        let known = self.processes[&sample.pid].identity.clone();
+        let identity = known.unwrap_or_else(|| Arc::new(self.identify(sample)));
         let process = self.processes.get_mut(&sample.pid).expect("looked at above");
-        if let Some(identity) = identity {
-            process.identity = Some(identity);
+        // While a program is being loaded its name comes from `/proc`, where it may be the next one's.
+        if process.executable.is_some() || process.comm.is_none() {
+            process.identity = Some(Arc::clone(&identity));
         }
         process.last_seen_boot_ns = sample.boot_ns;
-        let identity = process.identity.clone().expect("set above where it was missing");
         Attribution { serial: process.serial, identity }
     }
 
@@ -369,9 +378,12 @@ impl ProcessTable {
         }
         // Perhaps a region appeared without an event, as by `mremap`. Broken frame pointers make
         // such addresses too, so a process is not read for each of them.
-        if !process.exited && process.reread_boot_ns < sample.boot_ns {
+        let may_read = !process.exited && process.memory.vdso().is_some();
+        if may_read && process.reread_boot_ns < sample.boot_ns {
             process.reread_boot_ns = sample.boot_ns + process.reread_pause_ns;
-            if let Ok(memory) = self.read_maps(sample.pid) {
+            if let Ok(memory) = self.read_maps(sample.pid)
+                && self.is_same_program(sample.pid, &memory)
+            {
                 let found = find(&memory);
                 let process = self.processes.get_mut(&sample.pid).expect("found above");
                 process.memory = memory;
@@ -383,6 +395,18 @@ impl ProcessTable {
             }
         }
         CodeAddress::Unmapped(address)
+    }
+
+    /// Whether `now` is of the program that the process is known to run. It may have become another
+    /// before its regions were read: that puts the vDSO elsewhere, or has another executable.
+    fn is_same_program(&self, pid: u32, now: &Memory) -> bool {
+        let Some(known) = self.processes.get(&pid) else { return false };
+        let Memory::Known { mappings, .. } = now else { return false };
+        let has = |path: &str| {
+            let mut files = mappings.files().filter_map(|file| self.files.get(file));
+            files.any(|file| *file.path == *path)
+        };
+        known.memory.vdso() == now.vdso() && known.executable.as_deref().is_none_or(has)
     }
 
     /// The regions of a process, where they are known.

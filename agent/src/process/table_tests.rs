@@ -105,6 +105,21 @@ fn a_process_that_nothing_is_known_of_keeps_its_samples() {
 }
 
 #[test]
+fn a_program_that_is_being_loaded_is_known_when_it_is() {
+    let proc_root = tempfile::tempdir().expect("a directory");
+    fs::create_dir(proc_root.path().join("5")).expect("made");
+    std::os::unix::fs::symlink("/usr/bin/next", proc_root.path().join("5/exe")).expect("linked");
+    let mut table = table(proc_root.path());
+    table.apply(&exec(5, 10));
+    table.attribute(&sample(5, 11, &[]));
+    table.apply(&mapped(5, 12, 0x1000, "/usr/bin/short"));
+    for boot_ns in [13, 14] {
+        let service = &table.attribute(&sample(5, boot_ns, &[])).identity.service;
+        assert_eq!(&**service, "short");
+    }
+}
+
+#[test]
 fn what_is_no_code_ends_the_chain_of_callers() {
     let proc_root = tempfile::tempdir().expect("a directory");
     let mut table = table(proc_root.path());
@@ -112,6 +127,36 @@ fn what_is_no_code_ends_the_chain_of_callers() {
     table.apply(&mapped(5, 11, 0x1000, "/usr/bin/short"));
     let frames = located(&mut table, &sample(5, 15, &[0x1010, 0x7000_0000, 0x1020]));
     assert_eq!(frames.len(), 3, "two of the kernel and the leaf: {frames:?}");
+}
+
+/// What an address means that no event told of, when `/proc` shows these regions.
+fn found_in_proc(maps: &str) -> CodeAddress {
+    let proc_root = tempfile::tempdir().expect("a directory");
+    fs::create_dir(proc_root.path().join("5")).expect("made");
+    fs::write(proc_root.path().join("5/maps"), maps).expect("written");
+    let mut table = table(proc_root.path());
+    table.apply(&exec(5, 10));
+    table.apply(&mapped(5, 11, 0x1000, "/usr/bin/short"));
+    assert_eq!(located(&mut table, &sample(5, 12, &[0x9010]))[2], CodeAddress::Unmapped(0x9010));
+    assert_eq!(table.counts().maps_read, 0, "it is being loaded");
+    table.apply(&mapped(5, 13, 0x7000, "[vdso]"));
+    let found = located(&mut table, &sample(5, 14, &[0x9010]))[2];
+    let file = CodeAddress::File(FileIndex(0), FileOffset(0x210));
+    assert_eq!(located(&mut table, &sample(5, 15, &[0x1010]))[2], file, "that is not forgotten");
+    found
+}
+
+#[test]
+fn a_region_without_an_event_is_found_if_the_process_still_runs_the_same_program() {
+    let maps = |program, vdso| {
+        format!(
+            "1000-2000 r-xp 00000200 08:01 7 {program}\n\
+             9000-a000 r-xp 00000000 00:00 0\n{vdso}000-8000 r-xp 00000000 00:00 0 [vdso]\n"
+        )
+    };
+    assert_eq!(found_in_proc(&maps("/usr/bin/short", 7)), CodeAddress::Jit(0x9010));
+    assert_eq!(found_in_proc(&maps("/usr/bin/short", 6)), CodeAddress::Unmapped(0x9010));
+    assert_eq!(found_in_proc(&maps("/usr/bin/other", 7)), CodeAddress::Unmapped(0x9010));
 }
 
 #[test]

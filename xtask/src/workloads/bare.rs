@@ -25,7 +25,12 @@ const fn chains(name: &'static str, args: &'static [&'static str]) -> Program {
     Program { name, source: "chains.c", compiler: "gcc", args }
 }
 
-const PROGRAMS: [Program; 11] = [
+/// A C program of its own.
+const fn alone(name: &'static str, source: &'static str) -> Program {
+    Program { name, source, compiler: "gcc", args: &[] }
+}
+
+const PROGRAMS: [Program; 17] = [
     chains("chains", &["-fuse-ld=bfd"]),
     chains("chains-gold", &["-fuse-ld=gold"]),
     chains("chains-lld", &["-fuse-ld=lld"]),
@@ -43,6 +48,22 @@ const PROGRAMS: [Program; 11] = [
         source: "plugin.c",
         compiler: "gcc",
         args: &["-shared", "-fPIC", "-DNAME=late"],
+    },
+    alone("brief", "brief.c"),
+    alone("quiet", "quiet.c"),
+    alone("mapped", "mapped.c"),
+    alone("jitted", "jitted.c"),
+    Program {
+        name: "east",
+        source: "turns.c",
+        compiler: "gcc",
+        args: &["-no-pie", "-DNAME=east", "-DWIDE=24"],
+    },
+    Program {
+        name: "west",
+        source: "turns.c",
+        compiler: "gcc",
+        args: &["-no-pie", "-DNAME=west", "-DWIDE=408"],
     },
     Program { name: "throws", source: "throws.cpp", compiler: "g++", args: &[] },
     Program { name: "rusty", source: "rusty.rs", compiler: "rustc", args: &[] },
