@@ -43,7 +43,9 @@ impl SymbolSource {
                 Some("Debug symbols of the program would add source lines and inlined functions.")
             }
             Self::Losing(_, loss) => Some(loss.remedy()),
-            Self::PerfMap => Some("A jitdump would add source lines: for Node.js, --perf-prof."),
+            Self::PerfMap => Some(
+                "For a recording that lasts until the program ends, a jitdump has source lines too.",
+            ),
             Self::DebugInfo
             | Self::SeparateFile(_)
             | Self::Debuginfod(_)
@@ -94,7 +96,7 @@ mod tests {
         expect(SymbolSource::GoTable, "Go's own table of functions (.gopclntab)", "-");
         let dynamic = SymbolSource::DynamicSymbols(UnknownReason::DebugFileOnItsWay);
         expect(dynamic, "only the functions it offers to others (.dynsym)", "Wait:");
-        expect(SymbolSource::PerfMap, "its runtime's perf map", "A");
+        expect(SymbolSource::PerfMap, "its runtime's perf map", "For");
         expect(SymbolSource::JitDump, "its runtime's jitdump", "-");
         let losing = SymbolSource::Losing(SymbolSource::DebugInfo.into(), DebugInfoLoss::Corrupt);
         let said = "its own debug information. It is damaged: source lines and inlined functions \

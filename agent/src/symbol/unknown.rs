@@ -160,17 +160,17 @@ impl UnknownReason {
                 "Usually the stack broke off here: see how complete the program's stacks are."
             }
             Self::JitWithoutPerfMap => {
-                "Start Node.js with --perf-basic-prof (or --perf-prof, which tells lines too), .NET \
-                 with DOTNET_PerfMapEnabled=1, Python with -X perf; for Java 17 or newer run jcmd \
-                 PID Compiler.perfmap now and then."
+                "Start Node.js with --perf-basic-prof, .NET with DOTNET_PerfMapEnabled=1, Python with \
+                 -X perf; for Java 17 or newer run jcmd PID Compiler.perfmap now and then."
             }
             Self::NotInPerfMap => {
                 "Runtimes leave out what they compiled before they were asked for the list: start \
                  the program anew with it, or, for Java, ask for the list again."
             }
             Self::NotInJitDump => {
-                "Start the program anew with profiling on from the beginning: runtimes leave out \
-                 what they compiled before."
+                "Runtimes write a jitdump with a delay, so what was compiled last comes when more \
+                 follows: record until the program ends, or use a perf map instead (Node.js: \
+                 --perf-basic-prof)."
             }
             Self::PerfMapTooLarge => "Record this program alone: sonde-agent record --pid PID.",
             Self::FileGone => "Restart the program, so that it runs what is installed.",
@@ -221,13 +221,13 @@ mod tests {
             Usually the stack broke off here: see how complete the program's stacks are.
             [jit without perf map]
             The code was made while the program ran, and its runtime told nobody what it is.
-            Start Node.js with --perf-basic-prof (or --perf-prof, which tells lines too), .NET with DOTNET_PerfMapEnabled=1, Python with -X perf; for Java 17 or newer run jcmd PID Compiler.perfmap now and then.
+            Start Node.js with --perf-basic-prof, .NET with DOTNET_PerfMapEnabled=1, Python with -X perf; for Java 17 or newer run jcmd PID Compiler.perfmap now and then.
             [not in perf map]
             The code was made while the program ran, and its runtime's list of functions (its perf map) does not have it.
             Runtimes leave out what they compiled before they were asked for the list: start the program anew with it, or, for Java, ask for the list again.
             [not in jitdump]
             The code was made while the program ran, and its runtime's list of functions (its jitdump) does not have it.
-            Start the program anew with profiling on from the beginning: runtimes leave out what they compiled before.
+            Runtimes write a jitdump with a delay, so what was compiled last comes when more follows: record until the program ends, or use a perf map instead (Node.js: --perf-basic-prof).
             [perf map too large]
             The code was made while the program ran, and its runtime's list of functions is larger than the agent may keep.
             Record this program alone: sonde-agent record --pid PID.

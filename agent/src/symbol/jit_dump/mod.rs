@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The file grows while it is read: each update goes on where the last one stopped, and a record
-//! whose end is not written yet waits for it. What is kept of a function is where its code and its
+//! whose end is not written yet is read again, because runtimes write through a buffer and what they
+//! compiled last may run the longest. What is kept of a function is where its code and its
 //! record are; name and line are read when an address is looked up.
 
 mod lines;
@@ -161,7 +162,7 @@ impl JitDump {
         self.dropped
     }
 
-    /// Bytes of the file that were not read by the last update: a record that is not whole yet, or
+    /// Bytes of the file that the last update did not pass: a record that is not whole yet, or
     /// what comes behind a refusal or a limit.
     #[must_use]
     pub const fn unread_bytes(&self) -> u64 {
@@ -187,72 +188,73 @@ impl JitDump {
             if length < RECORD_BYTES as u64 {
                 return Err(JitDumpError::Corrupt { at, size: record.size });
             }
-            if at.checked_add(length).is_none_or(|end| end > size) {
+            let whole = at.checked_add(length).is_some_and(|end| end <= size);
+            if !whole && record.id != Record::LOAD {
                 break;
             }
-            self.record(&record, at, &mut reader)?;
+            let known = self.record(&record, at, &mut reader)?;
+            if !whole {
+                break;
+            }
+            self.dropped += u64::from(!known);
+            if record.id == Record::LOAD {
+                self.lines = None;
+            }
             self.position = at + length;
         }
         Ok(())
     }
 
-    fn record(&mut self, record: &Record, at: u64, reader: &mut ByteReader) -> io::Result<()> {
+    /// Says whether the record was understood and there was room for it.
+    fn record(&mut self, record: &Record, at: u64, reader: &mut ByteReader) -> io::Result<bool> {
         let body = at + RECORD_BYTES as u64;
         let room = u64::from(record.size) - RECORD_BYTES as u64;
         match record.id {
             Record::LOAD if room >= Load::BYTES as u64 => {
-                if let Some(bytes) = reader.get(&self.file, body)? {
-                    self.load(&Load::parse(bytes), at);
-                }
+                let load = reader.get(&self.file, body)?.map(Load::parse);
+                Ok(load.is_none_or(|load| self.load(&load, at)))
             }
             Record::MOVE if room >= Move::BYTES as u64 => {
-                if let Some(bytes) = reader.get(&self.file, body)? {
-                    self.moved(&Move::parse(bytes))?;
-                }
+                let moved = reader.get(&self.file, body)?.map(Move::parse);
+                moved.map_or(Ok(true), |moved| self.moved(&moved))
             }
             Record::DEBUG_INFO if room >= lines::HEAD_BYTES as u64 => {
-                if let Some(bytes) = reader.get::<{ lines::HEAD_BYTES }>(&self.file, body)? {
-                    self.lines = Some((lines::code_address(bytes), at));
-                }
+                let code = reader.get(&self.file, body)?.map(lines::code_address);
+                self.lines = code.map(|code| (code, at));
+                Ok(true)
             }
-            Record::LOAD | Record::MOVE | Record::DEBUG_INFO => self.dropped += 1,
+            Record::LOAD | Record::MOVE | Record::DEBUG_INFO => Ok(false),
             // The end, unwinding tables, and what later versions may add.
-            _ => {}
+            _ => Ok(true),
         }
-        Ok(())
     }
 
-    fn load(&mut self, load: &Load, at: u64) {
+    fn load(&mut self, load: &Load, at: u64) -> bool {
         // They come right before the function they belong to.
-        let lines = self.lines.take().filter(|(code, _)| *code == load.code);
+        let lines = self.lines.filter(|(code, _)| *code == load.code);
         let compiled =
             Compiled { code: load.code, record: at, lines: lines.map_or(0, |(_, at)| at) };
-        self.put(load.code, load.size, compiled);
+        self.put(load.code, load.size, compiled)
     }
 
-    fn moved(&mut self, moved: &Move) -> io::Result<()> {
+    fn moved(&mut self, moved: &Move) -> io::Result<bool> {
         let known = self.functions.find(moved.from);
         let known = known.filter(|compiled| compiled.code == moved.from);
         let load = known.map(|compiled| self.load_at(compiled.record)).transpose()?.flatten();
         let same = load.is_some_and(|load| load.index == moved.index && load.size >= moved.size);
-        let Some(compiled) = known.filter(|_| same) else {
-            self.dropped += 1;
-            return Ok(());
-        };
+        let Some(compiled) = known.filter(|_| same) else { return Ok(false) };
         self.functions.remove(moved.from, moved.from.saturating_add(moved.size));
-        self.put(moved.to, moved.size, Compiled { code: moved.to, ..compiled });
-        Ok(())
+        Ok(self.put(moved.to, moved.size, Compiled { code: moved.to, ..compiled }))
     }
 
-    fn put(&mut self, start: u64, size: u64, compiled: Compiled) {
-        match start.checked_add(size) {
-            // Functions without code are allowed.
-            Some(_) if size == 0 => {}
-            Some(end) if self.functions.len() < MAX_FUNCTIONS => {
-                self.functions.insert(start, end, compiled);
-            }
-            _ => self.dropped += 1,
+    fn put(&mut self, start: u64, size: u64, compiled: Compiled) -> bool {
+        let Some(end) = start.checked_add(size) else { return false };
+        let room = self.functions.len() < MAX_FUNCTIONS;
+        // Functions without code are allowed.
+        if room && size > 0 {
+            self.functions.insert(start, end, compiled);
         }
+        room
     }
 
     fn load_at(&self, record: u64) -> io::Result<Option<Load>> {
@@ -300,7 +302,9 @@ impl JitDump {
         let room = (Record::parse(&head).size as usize).checked_sub(fixed)?;
         let mut bytes = vec![0; room.min(MAX_NAME)];
         let read = self.file.read_at(&mut bytes, record + fixed as u64).ok()?;
-        let name = bytes[..read].split(|byte| *byte == 0).next().unwrap_or_default();
+        let end = bytes[..read].iter().position(|byte| *byte == 0);
+        // Without an end it is too long, or not whole yet.
+        let name = &bytes[..end.or((read == MAX_NAME).then_some(read))?];
         (!name.is_empty()).then(|| cut(String::from_utf8_lossy(name).into_owned()))
     }
 }

@@ -167,19 +167,21 @@ fn code_that_is_moved_takes_name_and_lines_along() {
 }
 
 #[test]
-fn a_record_counts_once_its_end_is_written() {
+fn a_function_is_known_once_its_name_is_written() {
     let mut dump = Dump::new();
     let bytes = [header(0), load(0x100, 0x10, 1, "first"), load(0x200, 8, 2, "second")].concat();
     let (last, mut known) = (bytes.len() - 1, 0);
     for byte in &bytes[..last] {
         dump.write(&[*byte]).unwrap();
+        let name = dump.name(0x200);
+        assert!(name.is_none_or(|name| name == "second"), "no half a name");
         assert!(dump.dump.len() >= known, "nothing is forgotten");
         known = dump.dump.len();
     }
-    assert_eq!((dump.name(0x100).as_deref(), dump.name(0x200)), (Some("first"), None));
+    assert_eq!(dump.name(0x207).as_deref(), Some("second"), "but not its code");
     assert!(dump.dump.unread_bytes() > 0);
     dump.write(&bytes[last..]).unwrap();
-    assert_eq!(dump.name(0x207).as_deref(), Some("second"));
+    assert_eq!((dump.dump.len(), dump.name(0x207).as_deref()), (2, Some("second")));
     assert_eq!((dump.dump.dropped(), dump.dump.unread_bytes()), (0, 0));
 }
 
