@@ -28,6 +28,7 @@ const REASONS = /** @type {Record<string, string>} */ ({
   table_not_loaded: "the unwind table was not loaded yet, or the file could not be read",
   process_unknown: "the process was too young to be known",
   foreign_code: "32-bit code, which is not followed",
+  perf_map_too_large: "generated code whose perf map is larger than the agent keeps",
   not_in_jitdump: "generated code that its jitdump does not name",
   stripped: "the binary has no symbols",
   "stripped,_debug_file_on_its_way": "the binary has no symbols; a debuginfod server is being asked",
