@@ -129,9 +129,12 @@ impl Asking {
     fn about(program: &Program, settings: &DebuginfodSettings) -> Self {
         let metrics = DebuginfodMetrics::default();
         let debuginfod = Debuginfod::start(settings, metrics.clone()).unwrap();
-        let directories = Settings { debug_directories: Vec::new(), ..Settings::default() };
-        let symbolizer = Symbolizer::new(directories);
-        let mut symbolizer = symbolizer.with_debuginfod(debuginfod, settings.cache.clone());
+        let mut symbolizer = Symbolizer::new(Settings {
+            debug_directories: Vec::new(),
+            debuginfod_cache: Some(settings.cache.clone()),
+            ..Settings::default()
+        })
+        .with_debuginfod(debuginfod);
         let path = program.folder.path().join("program");
         let id = symbolizer.register(path.to_str().unwrap().into(), File::open(&path).unwrap());
         Self { symbolizer, metrics, id, offset: program.offset }
@@ -209,6 +212,19 @@ fn a_stripped_program_has_names_and_lines_once_its_debug_file_came() {
     let mut next = Asking::about(&program, &settings);
     assert_eq!(next.name_and_line(), ("hidden".to_owned(), 2));
     assert_eq!(server.asked().len(), 1);
+}
+
+#[test]
+fn who_waits_has_the_names_at_once() {
+    let (program, cache) = (Program::new(), tempfile::tempdir().unwrap());
+    let server = Server::with("200 OK", &program.debug_file());
+    let mut asking = Asking::about(&program, &settings(&[&server.url], cache.path()));
+    let patience = Duration::from_secs(60);
+    assert!(!asking.symbolizer.wait_for_debug_files(patience), "nothing is wanted yet");
+    asking.symbol();
+    asking.symbolizer.want_debug_file(asking.id);
+    assert!(asking.symbolizer.wait_for_debug_files(patience));
+    assert_eq!(asking.name_and_line(), ("hidden".to_owned(), 2));
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sonde_agent::symbol::dwarf::DebugInfoLoss;
 use sonde_agent::symbol::elf::{ElfFile, ElfSymbols};
 use sonde_agent::symbol::{
-    FileOffset, Function, Settings, Svma, Symbol, Symbolizer, UnknownReason,
+    FileOffset, Function, Settings, Svma, Symbol, SymbolSource, Symbolizer, UnknownReason,
 };
 use tempfile::TempDir;
 
@@ -364,6 +365,74 @@ fn symbols_embedded_in_a_stripped_program_are_read() {
 fn debug_information_split_off_at_compile_time_is_found() {
     expect_inlined(&Program::with(&["-g", "-gsplit-dwarf"]));
     expect_inlined(&Program::with(&["-gdwarf-4", "-gsplit-dwarf"]));
+}
+
+#[test]
+fn what_was_split_off_and_is_gone_is_counted_and_lines_stay() {
+    let program = Program::with(&["-g", "-gsplit-dwarf"]);
+    for entry in std::fs::read_dir(program.folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "dwo") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let mut symbolizer = symbolizer(&[]);
+    let symbol = symbolizer.at(&program.path, program.offset_of("hidden"));
+    assert_eq!(frames(&symbol)[0].0, "hidden");
+    assert!(functions(&symbol)[0].line > 0, "{symbol:?}");
+    let counts = symbolizer.0.counts();
+    let missing = counts.debug_info().find(|(loss, _)| *loss == DebugInfoLoss::SplitMissing);
+    assert_eq!(missing, Some((DebugInfoLoss::SplitMissing, 1)));
+    let file = File::open(&program.path).unwrap();
+    let id = symbolizer.0.register(program.path.to_str().unwrap().into(), file);
+    let losing = SymbolSource::Losing(SymbolSource::DebugInfo.into(), DebugInfoLoss::SplitMissing);
+    assert_eq!(symbolizer.0.source(id), losing);
+}
+
+#[test]
+fn where_the_names_of_a_file_come_from_is_said() {
+    let source = |path: &Path, directories: &[&Path]| {
+        let Harness(mut symbolizer) = symbolizer(directories);
+        let id = symbolizer.register(path.to_str().unwrap().into(), File::open(path).unwrap());
+        symbolizer.source(id)
+    };
+    let debug = Program::with(&["-g", "-Wl,--build-id=sha1"]);
+    assert_eq!(source(&debug.path, &[]), SymbolSource::DebugInfo);
+    assert_eq!(source(&Program::with(&[]).path, &[]), SymbolSource::SymbolTable);
+    let stripped = Program::with(&["-s", "-static"]);
+    let none = SymbolSource::None(UnknownReason::Stripped);
+    assert_eq!(source(&stripped.path, &[]), none);
+    let exports = Program::with(&["-s"]);
+    let dynamic = SymbolSource::DynamicSymbols(UnknownReason::Stripped);
+    assert_eq!(source(&exports.path, &[]), dynamic);
+    let script = debug.folder.path().join("program.c");
+    assert_eq!(source(&script, &[]), SymbolSource::None(UnknownReason::NotReadable));
+
+    let elf = ElfFile::open(File::open(&debug.path).unwrap()).unwrap();
+    let (first, rest) = elf.build_id().split_at(2);
+    let directory = debug.folder.path().join("debug");
+    let place = directory.join(".build-id").join(first);
+    std::fs::create_dir_all(&place).unwrap();
+    let file = place.join(format!("{rest}.debug"));
+    must(debug.folder.path(), "objcopy", &["--only-keep-debug", "program", "mini"]);
+    std::fs::copy(debug.folder.path().join("mini"), &file).unwrap();
+    must(debug.folder.path(), "strip", &["program"]);
+    assert_eq!(source(&debug.path, &[&directory]), SymbolSource::SeparateFile(file));
+    must(debug.folder.path(), "xz", &["mini"]);
+    must(debug.folder.path(), "objcopy", &["--add-section", ".gnu_debugdata=mini.xz", "program"]);
+    assert_eq!(source(&debug.path, &[]), SymbolSource::Embedded);
+}
+
+#[test]
+fn code_that_a_symbol_table_leaves_out_is_not_called_stripped() {
+    let program = Program::with(&[]);
+    let nameless = r#"__asm__(".text\n.skip 64, 0x90\nbehind:\n");"#;
+    std::fs::write(program.folder.path().join("program.c"), format!("{nameless}\n{SOURCE}"))
+        .unwrap();
+    must(program.folder.path(), "cc", &["program.c", "-o", "program", "-nostartfiles"]);
+    let FileOffset(behind) = program.offset_of("behind");
+    let symbol = program.name_at(FileOffset(behind - 32));
+    assert_eq!(symbol, Symbol::Unknown(UnknownReason::NotInSymbolTable));
 }
 
 #[test]

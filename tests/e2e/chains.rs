@@ -28,7 +28,7 @@ fn known_chains_are_whole_exact_and_in_their_true_shares() {
     let recording = with_libraries("chains", "10");
     recording.reaches_the_start(99.5);
     recording.is_exact(most);
-    // A chain has about 1/11 of the 4,990 samples of 10 s of CPU time: 2 points are 4.9 sigmas.
+    // A chain has about 1/12 of the 4,990 samples of 10 s of CPU time: 2 points are 4.9 sigmas.
     recording.has_true_shares(2.0);
 }
 

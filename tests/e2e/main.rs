@@ -3,6 +3,7 @@
 
 mod chains;
 mod crashes;
+mod debuginfod;
 mod edges;
 mod full_disk;
 mod hostile_agent;

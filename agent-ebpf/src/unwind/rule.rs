@@ -42,11 +42,13 @@ pub enum Kind {
     SpLinkSaved = 12,
     /// As `Fp`, but `saved` is the place of the return address (arm64).
     FpLinkSaved = 13,
+    /// As `Sp`, of a frame of 256 KiB and more: the operand has 24 bits, and `saved` the four below.
+    SpFar = 14,
 }
 
 impl Kind {
     /// Every kind, by its number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoInfo,
         Self::Sp,
         Self::Fp,
@@ -61,6 +63,7 @@ impl Kind {
         Self::Unsupported,
         Self::SpLinkSaved,
         Self::FpLinkSaved,
+        Self::SpFar,
     ];
 }
 
@@ -114,6 +117,13 @@ impl Rule {
         let fits = cfa_bytes % 8 == 0 && words >= i16::MIN as i64 && words <= i16::MAX as i64;
         match saved_words(saved_bytes) {
             Some(saved) if fits => Self::pack(kind, saved, words as i16 as u16),
+            Some(saved) if matches!(kind, Kind::Sp) && cfa_bytes % 8 == 0 => {
+                if saved < 16 && words > 0 && words < 1 << 24 {
+                    Self(Kind::SpFar as u32 | saved << 4 | (words as u32) << 8)
+                } else {
+                    Self::UNSUPPORTED
+                }
+            }
             _ => Self::UNSUPPORTED,
         }
     }
@@ -158,7 +168,15 @@ impl Rule {
     #[inline(always)]
     #[must_use]
     pub const fn saved_bytes(self) -> u64 {
-        (self.0 >> 4 & 0xfff) as u64 * 8
+        let mask = if self.kind() == Kind::SpFar as u32 { 0xf } else { 0xfff };
+        (self.0 >> 4 & mask) as u64 * 8
+    }
+
+    /// The operand of [`Kind::SpFar`] as bytes to add.
+    #[inline(always)]
+    #[must_use]
+    pub const fn far_bytes(self) -> u64 {
+        (self.0 >> 8) as u64 * 8
     }
 
     /// The operand as bytes to add.
@@ -213,6 +231,8 @@ mod tests {
     fn what_is_packed_comes_back() {
         let rule = Rule::offset(Kind::Sp, 4096, 16);
         assert_eq!((rule.kind(), rule.offset_bytes(), rule.saved_bytes()), (1, 4096, 16));
+        let rule = Rule::offset(Kind::Sp, 540_080, 16);
+        assert_eq!((rule.kind(), rule.far_bytes(), rule.saved_bytes()), (14, 540_080, 16));
         let rule = Rule::register(Kind::Register, 10, -8, 0);
         assert_eq!((rule.register_number(), rule.long_bytes(), rule.saved_bytes()), (10, -8, 0));
         let rule = Rule::deref(Base::Fp, -8, 8, 16);
@@ -224,7 +244,9 @@ mod tests {
     fn numbers_that_do_not_fit_are_said_to_be_unsupported() {
         for rule in [
             Rule::offset(Kind::Sp, 4, 0),
-            Rule::offset(Kind::Sp, 8 << 15, 0),
+            Rule::offset(Kind::Fp, 8 << 15, 0),
+            Rule::offset(Kind::Sp, 8 << 15, 128),
+            Rule::offset(Kind::Sp, 8 << 24, 0),
             Rule::offset(Kind::Sp, 16, 8 << 13),
             Rule::offset(Kind::Sp, 16, -8),
             Rule::register(Kind::Register, 32, 8, 0),

@@ -182,6 +182,9 @@ fn unusual<A: Machine, M: Memory>(
         let word = word.ok_or(StackEnd::ReadFault)?;
         return Ok(Some(word.wrapping_add_signed(rule.short_bytes())));
     }
+    if kind == Kind::SpFar as u32 {
+        return Ok(Some(sp.wrapping_add(rule.far_bytes())));
+    }
     if kind == Kind::Register as u32 && registers.leaf != INTERRUPTED {
         let value = general[(rule.register_number() & 15) as usize];
         let cfa = value.wrapping_add_signed(rule.long_bytes());

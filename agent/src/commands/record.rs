@@ -86,8 +86,7 @@ fn capture(settings: &RecordSettings) -> CaptureSettings {
         host: host_name(),
         debug_messages: tracing::enabled!(tracing::Level::DEBUG),
         table_bytes: DEFAULT_TABLE_BYTES,
-        // A recording is one window, and a file that is asked for names the windows after it.
-        debuginfod: None,
+        debuginfod: settings.debuginfod.clone(),
     }
 }
 

@@ -70,7 +70,7 @@ fn capture(settings: &Settings, host: &str) -> CaptureSettings {
         host: host.to_owned(),
         debug_messages: tracing::enabled!(tracing::Level::DEBUG),
         table_bytes: DEFAULT_TABLE_BYTES,
-        debuginfod: settings.debuginfod(),
+        debuginfod: settings.debuginfod.settings(),
     }
 }
 

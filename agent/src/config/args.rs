@@ -76,6 +76,8 @@ pub struct SpanArgs {
     pub(super) duration: Option<String>,
     #[arg(long, value_name = "HZ", help = helped("Samples per second and CPU", "FREQUENCY", &Settings::default().frequency))]
     pub(super) frequency: Option<String>,
+    #[arg(long, value_name = "URLS", help = helped("Ask these servers for names of stripped programs, and wait a minute at most; `env`: those in DEBUGINFOD_URLS", "DEBUGINFOD_URLS", &"nobody is asked"))]
+    pub(super) debuginfod_urls: Option<String>,
     #[arg(long, value_name = "PID", help = "Only this process; may be repeated")]
     pub(super) pid: Vec<String>,
     #[arg(last = true, value_name = "COMMAND", help = "Run this and profile it")]

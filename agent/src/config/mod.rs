@@ -5,12 +5,12 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod debuginfod;
 #[cfg(test)]
 mod deploy_tests;
 mod file;
 mod kind;
 mod layers;
-mod names;
 mod parse;
 mod problem;
 mod record;
@@ -21,6 +21,7 @@ mod series;
 mod show;
 
 pub use args::{Cli, Command, RecordArgs, RunArgs, SpanArgs};
+pub use debuginfod::DebuginfodConfig;
 pub use layers::{Environment, Source};
 pub use problem::{ConfigError, Problem};
 pub use record::{Output, OutputFormat, RecordSettings, doctor_settings, record_settings};

@@ -11,6 +11,7 @@ use super::problem::ConfigError;
 use super::resolve::Resolver;
 use super::run::Settings;
 use super::{parse, show};
+use crate::symbol::debuginfod::DebuginfodSettings;
 
 /// What `record` and `doctor` need to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct RecordSettings {
     pub command: Vec<String>,
     /// A level, or filter directives.
     pub log_level: String,
+    /// Who is asked for the names of stripped programs; `None` for nobody.
+    pub debuginfod: Option<DebuginfodSettings>,
 }
 
 impl RecordSettings {
@@ -98,6 +101,7 @@ fn settings(
     let flags = vec![
         ("duration", "--duration", args.duration.clone()),
         ("frequency", "--frequency", args.frequency.clone()),
+        ("debuginfod_urls", "--debuginfod-urls", args.debuginfod_urls.clone()),
     ];
     let layers = Layers { flags, environment, file: FileValues::default() };
     let mut resolver = Resolver { layers, problems: Vec::new(), origins: Vec::new() };
@@ -110,6 +114,7 @@ fn settings(
         outputs: outputs(&mut resolver, output),
         command: args.command.clone(),
         log_level: resolver.value("log_level", &LOG_LEVEL, "warn".to_owned()),
+        debuginfod: resolver.debuginfod().settings(),
     };
     match resolver.problems {
         problems if problems.is_empty() => Ok(settings),

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::Secret;
 use super::args::RunArgs;
+use super::debuginfod::DebuginfodConfig;
 use super::file::{self, FileValues};
-use super::kind::{ADDRESS, BYTES, FOLDER, FREQUENCY, LINE, LOG_LEVEL, URL, WINDOW};
+use super::kind::{ADDRESS, BYTES, FREQUENCY, LINE, LOG_LEVEL, URL, WINDOW};
 use super::layers::{Environment, Layers, Source};
 use super::problem::ConfigError;
 use super::resolve::Resolver;
 use crate::export::push::{Credentials, PushSettings};
-use crate::symbol::debuginfod::DebuginfodSettings;
 
 /// Every key of the settings file.
 const KEYS: [&str; 16] = [
@@ -60,12 +60,8 @@ pub struct Settings {
     pub credentials: Option<Credentials>,
     /// Most bytes that may wait to be pushed.
     pub queue_bytes: usize,
-    /// Servers that are asked for the names of stripped programs; nobody is asked if there are none.
-    pub debuginfod_urls: Vec<String>,
-    /// Folder where files of those servers are kept.
-    pub debuginfod_cache: PathBuf,
-    /// Most bytes of files that are kept.
-    pub debuginfod_cache_bytes: usize,
+    /// Who is asked for the names of stripped programs.
+    pub debuginfod: DebuginfodConfig,
 }
 
 impl Default for Settings {
@@ -82,9 +78,7 @@ impl Default for Settings {
             tenant: None,
             credentials: None,
             queue_bytes: PushSettings::default().queue_bytes,
-            debuginfod_urls: Vec::new(),
-            debuginfod_cache: DebuginfodSettings::CACHE.into(),
-            debuginfod_cache_bytes: DebuginfodSettings::CACHE_BYTES,
+            debuginfod: DebuginfodConfig::default(),
         }
     }
 }
@@ -101,14 +95,6 @@ impl Settings {
             queue_bytes: self.queue_bytes,
             ..PushSettings::default()
         }
-    }
-
-    /// The part that asking for debug files needs; `None` if nobody is to be asked.
-    #[must_use]
-    pub fn debuginfod(&self) -> Option<DebuginfodSettings> {
-        let urls = (!self.debuginfod_urls.is_empty()).then(|| self.debuginfod_urls.clone())?;
-        let bytes = self.debuginfod_cache_bytes as u64;
-        Some(DebuginfodSettings::new(urls, self.debuginfod_cache.clone(), bytes))
     }
 }
 
@@ -190,13 +176,7 @@ impl Resolver<'_> {
             tenant: self.optional("tenant", &LINE),
             credentials: self.credentials(),
             queue_bytes: self.value("queue_bytes", &BYTES, default.queue_bytes),
-            debuginfod_urls: self.debuginfod_urls(),
-            debuginfod_cache: self.value("debuginfod_cache", &FOLDER, default.debuginfod_cache),
-            debuginfod_cache_bytes: self.value(
-                "debuginfod_cache_bytes",
-                &BYTES,
-                default.debuginfod_cache_bytes,
-            ),
+            debuginfod: self.debuginfod(),
         };
         if self.problems.is_empty() {
             return Ok(Effective { settings, origins: self.origins });

@@ -103,12 +103,12 @@ fn a_file_that_is_not_there_is_refused() {
 #[test]
 fn debuginfod_is_asked_only_when_it_is_configured_here() {
     let variables = [("DEBUGINFOD_URLS", "https://a.example ima:enforcing https://b.example/x")];
-    let urls = |line: &[&str]| resolve(line, &variables, None).unwrap().settings.debuginfod_urls;
+    let urls = |line: &[&str]| resolve(line, &variables, None).unwrap().settings.debuginfod.urls;
     assert_eq!(urls(&[]), [] as [&str; 0]);
     assert_eq!(urls(&["--debuginfod-urls", "env"]), ["https://a.example", "https://b.example/x"]);
     assert_eq!(urls(&["--debuginfod-urls", "http://c http://d"]), ["http://c", "http://d"]);
     let without = resolve(&["--debuginfod-urls", "env"], &[], None).unwrap();
-    assert_eq!(without.settings.debuginfod(), None);
+    assert_eq!(without.settings.debuginfod.settings(), None);
     let said = refused(&["--debuginfod-urls", "http://c d"], &[], None);
     assert!(said[0].contains("with blanks between them"), "{said:?}");
 }
@@ -117,7 +117,7 @@ fn debuginfod_is_asked_only_when_it_is_configured_here() {
 fn the_cache_of_debug_files_has_a_place_and_a_size() {
     let file =
         Some("debuginfod_urls: http://c\ndebuginfod_cache: /c\ndebuginfod_cache_bytes: 2GiB\n");
-    let asked = resolve(&[], &[], file).unwrap().settings.debuginfod().unwrap();
+    let asked = resolve(&[], &[], file).unwrap().settings.debuginfod.settings().unwrap();
     assert_eq!((asked.cache.to_str(), asked.cache_bytes), (Some("/c"), 2 << 30));
     let said = refused(&[], &[], Some("debuginfod_cache: here\n"));
     assert!(said[0].contains("\"here\" is not an absolute path"), "{said:?}");

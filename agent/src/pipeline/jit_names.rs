@@ -6,9 +6,11 @@ use std::{
     path::Path,
 };
 
+use rustc_hash::FxHashMap;
+
 use crate::{
     process::{CodeFile, ProcessTable},
-    symbol::{Symbol, UnknownReason, jit_dump::JitDump, perf_map::PerfMap},
+    symbol::{Symbol, SymbolSource, UnknownReason, jit_dump::JitDump, perf_map::PerfMap},
 };
 
 /// What a runtime leaves for profilers.
@@ -19,42 +21,102 @@ pub(super) enum JitFile {
     PerfMap(File),
 }
 
-/// The names that one program told so far.
-pub(super) enum JitNames {
+/// The names that programs told so far, by their serials.
+#[derive(Default)]
+pub(super) struct JitNames(FxHashMap<u64, Names>);
+
+/// Of one program.
+enum Names {
     Dump(JitDump),
     PerfMap(File, PerfMap),
+    /// There were more than may be kept.
+    TooMany,
 }
 
+/// What names of all programs may take, in bytes. Every process may write as many as it likes.
+const MAX_BYTES: usize = 64 << 20;
+
 impl JitNames {
-    pub(super) fn new(file: JitFile) -> Self {
-        match file {
-            JitFile::Dump(file) => Self::Dump(JitDump::new(file)),
-            JitFile::PerfMap(file) => Self::PerfMap(file, PerfMap::default()),
+    /// Takes what a program writes. The first file stays, because it is read bit by bit; but a
+    /// jitdump tells more than a map.
+    pub(super) fn add(&mut self, serial: u64, file: JitFile) {
+        match (self.0.get(&serial), file) {
+            (None | Some(Names::PerfMap(..)), JitFile::Dump(file)) => {
+                self.0.insert(serial, Names::Dump(JitDump::new(file)));
+            }
+            (None, JitFile::PerfMap(file)) => {
+                self.0.insert(serial, Names::PerfMap(file, PerfMap::default()));
+            }
+            _ => {}
         }
     }
 
-    /// Runtimes go on writing: what was read before is not all.
-    pub(super) fn update(&mut self) {
-        match self {
-            Self::Dump(dump) => {
-                if let Err(error) = dump.update() {
-                    tracing::debug!(%error, "a jitdump can't be read");
-                }
+    /// Reads on: what was read before is not all.
+    pub(super) fn update(&mut self, wanted: impl Fn(u64) -> bool) {
+        for (serial, names) in &mut self.0 {
+            if wanted(*serial) {
+                names.update();
             }
-            Self::PerfMap(file, map) => {
-                if let Err(error) = map.update(file) {
-                    tracing::debug!(%error, "a perf map can't be read");
-                }
-            }
+        }
+        self.shrink(MAX_BYTES);
+    }
+
+    /// Lets go of the names of those who told the most.
+    fn shrink(&mut self, limit: usize) {
+        while self.0.values().map(Names::memory_bytes).sum::<usize>() > limit {
+            let most = self.0.values_mut().max_by_key(|names| names.memory_bytes());
+            let Some(most) = most else { break };
+            *most = Names::TooMany;
         }
     }
 
-    /// The function at an address of the process.
-    pub(super) fn symbolize(names: Option<&Self>, address: u64) -> Symbol {
-        match names {
-            Some(Self::Dump(dump)) => dump.symbolize(address),
-            Some(Self::PerfMap(_, map)) => map.symbolize(address),
+    /// Forgets the other programs.
+    pub(super) fn retain(&mut self, serials: &[u64]) {
+        self.0.retain(|serial, _| serials.contains(serial));
+    }
+
+    /// The function at an address of a process.
+    pub(super) fn symbolize(&self, serial: u64, address: u64) -> Symbol {
+        match self.0.get(&serial) {
+            Some(Names::Dump(dump)) => dump.symbolize(address),
+            Some(Names::PerfMap(_, map)) => map.symbolize(address),
+            Some(Names::TooMany) => Symbol::Unknown(UnknownReason::PerfMapTooLarge),
             None => Symbol::Unknown(UnknownReason::JitWithoutPerfMap),
+        }
+    }
+
+    /// Where the names of all code come from that was made at run time: what tells least, as it is
+    /// said once for all programs.
+    pub(super) fn source(&self) -> SymbolSource {
+        let has = |wanted: fn(&Names) -> bool| self.0.values().any(wanted);
+        match () {
+            () if has(|names| matches!(names, Names::PerfMap(..))) => SymbolSource::PerfMap,
+            () if has(|names| matches!(names, Names::Dump(_))) => SymbolSource::JitDump,
+            () if has(|names| matches!(names, Names::TooMany)) => {
+                SymbolSource::None(UnknownReason::PerfMapTooLarge)
+            }
+            () => SymbolSource::None(UnknownReason::JitWithoutPerfMap),
+        }
+    }
+}
+
+impl Names {
+    fn update(&mut self) {
+        let what = match self {
+            Self::Dump(dump) => dump.update().map_err(anyhow::Error::from),
+            Self::PerfMap(file, map) => map.update(file).map_err(anyhow::Error::from),
+            Self::TooMany => Ok(()),
+        };
+        if let Err(error) = what {
+            tracing::debug!(%error, "names of a runtime can't be read");
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Dump(dump) => dump.memory_bytes(),
+            Self::PerfMap(_, map) => map.memory_bytes(),
+            Self::TooMany => 0,
         }
     }
 }
@@ -112,7 +174,7 @@ fn perf_map(proc_root: &Path, pid: u32, status: &Status) -> Option<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{io::Write as _, path::PathBuf};
 
     use super::*;
     use crate::{
@@ -186,16 +248,47 @@ mod tests {
         assert!(find(&table, root.path(), 9).is_none());
     }
 
+    fn empty() -> File {
+        tempfile::tempfile().expect("a file")
+    }
+
     #[test]
-    fn without_either_the_reason_is_said() {
-        let without = JitNames::symbolize(None, 1);
-        assert_eq!(without, Symbol::Unknown(UnknownReason::JitWithoutPerfMap));
-        let file = || tempfile::tempfile().expect("a file");
-        let dump = JitNames::new(JitFile::Dump(file()));
-        let symbol = JitNames::symbolize(Some(&dump), 1);
-        assert_eq!(symbol, Symbol::Unknown(UnknownReason::NotInJitDump));
-        let map = JitNames::new(JitFile::PerfMap(file()));
-        let symbol = JitNames::symbolize(Some(&map), 1);
-        assert_eq!(symbol, Symbol::Unknown(UnknownReason::NotInPerfMap));
+    fn without_a_name_the_reason_is_said() {
+        let mut names = JitNames::default();
+        let said = |names: &JitNames| match names.symbolize(1, 2) {
+            Symbol::Unknown(reason) => (reason, names.source()),
+            Symbol::Known(_) => panic!("nothing is known"),
+        };
+        let without = UnknownReason::JitWithoutPerfMap;
+        assert_eq!(said(&names), (without, SymbolSource::None(without)));
+        names.add(1, JitFile::PerfMap(empty()));
+        assert_eq!(said(&names), (UnknownReason::NotInPerfMap, SymbolSource::PerfMap));
+        names.add(1, JitFile::Dump(empty()));
+        assert_eq!(said(&names), (UnknownReason::NotInJitDump, SymbolSource::JitDump));
+        names.add(1, JitFile::PerfMap(empty()));
+        assert_eq!(said(&names).0, UnknownReason::NotInJitDump, "the better one stays");
+        names.retain(&[2]);
+        assert_eq!(said(&names).0, without);
+    }
+
+    #[test]
+    fn who_tells_the_most_is_let_go_when_all_together_are_too_many() {
+        let map = |functions: u64| {
+            let mut file = empty();
+            for function in 0..functions {
+                writeln!(file, "{:x} 1 f", function * 16).expect("written");
+            }
+            JitFile::PerfMap(file)
+        };
+        let mut names = JitNames::default();
+        for (serial, functions) in [(1, 10), (2, 1000), (3, 10)] {
+            names.add(serial, map(functions));
+        }
+        names.update(|_| true);
+        names.shrink(20_000);
+        let known = |serial| matches!(names.symbolize(serial, 0), Symbol::Known(_));
+        assert_eq!([1, 2, 3].map(known), [true, false, true]);
+        let reason = Symbol::Unknown(UnknownReason::PerfMapTooLarge);
+        assert_eq!(names.symbolize(2, 0), reason);
     }
 }

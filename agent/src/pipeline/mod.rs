@@ -11,11 +11,11 @@
 
 mod capture;
 mod counters;
+mod debug_files;
 mod jit_names;
 mod kernel_names;
 mod naming;
 mod targets;
-mod unnamed;
 mod unwinding;
 
 use std::{

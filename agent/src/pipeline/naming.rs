@@ -15,9 +15,9 @@ use rustc_hash::FxHashMap;
 use super::{
     CaptureSettings, Counters,
     capture::Reopen,
+    debug_files::{self, Unnamed},
     jit_names::{JitFile, JitNames},
     kernel_names::KernelNames,
-    unnamed::Unnamed,
 };
 use crate::{
     aggregate::{
@@ -27,8 +27,8 @@ use crate::{
     kernel::{give_back_freed_memory, unix_ns},
     process::{CodeAddress, FileIndex, Identity},
     symbol::{
-        FileId, FileOffset, Settings, Svma, Symbol, SymbolCounts, SymbolSource, Symbolizer,
-        UnknownReason, debuginfod::Debuginfod, vdso,
+        FileId, FileOffset, Svma, Symbol, SymbolCounts, SymbolSource, Symbolizer, UnknownReason,
+        vdso,
     },
     telemetry::{FrameLabels, OwnUsage, ReasonLabels, StackEndLabels},
 };
@@ -68,8 +68,7 @@ pub(super) struct Naming {
     kernel: KernelNames,
     vdso: Option<Option<FileId>>,
     files: FxHashMap<FileIndex, NamedFile>,
-    /// By the serials of programs.
-    jit_names: FxHashMap<u64, JitNames>,
+    jit_names: JitNames,
     binaries: FxHashMap<Arc<str>, Arc<Binary>>,
     /// This window's locations: an address is named once. Code made at run time also needs to know
     /// by whom.
@@ -81,12 +80,13 @@ pub(super) struct Naming {
     waiting: BTreeSet<(FileIndex, FileOffset)>,
 }
 
-/// Windows between two loads of a file's debug information: a minute at the default length.
-const RELOAD_AFTER_WINDOWS: u8 = 6;
 /// How long the thread is idle before it names what waits.
 const IDLE: Duration = Duration::from_millis(200);
 /// Addresses that wait at most.
 const MAX_WAITING: usize = 4096;
+
+/// How long a recording waits for debug files.
+const RECORDING_WAITS: Duration = Duration::from_secs(60);
 
 struct NamedFile {
     binary: Arc<Binary>,
@@ -105,13 +105,13 @@ impl Naming {
             period_ns: 1_000_000_000 / u64::from(settings.frequency),
             windows,
             reopen: Reopen::default(),
-            symbolizer: symbolizer(settings, &counters),
+            symbolizer: debug_files::symbolizer(settings, &counters),
             counters,
             counted: SymbolCounts::default(),
             kernel: KernelNames::default(),
             vdso: None,
             files: FxHashMap::default(),
-            jit_names: FxHashMap::default(),
+            jit_names: JitNames::default(),
             binaries: FxHashMap::default(),
             locations: FxHashMap::default(),
             cpu_ns: own_cpu_ns(),
@@ -140,7 +140,7 @@ impl Naming {
                 Job::File { index, path, file } => self.file(index, path, file),
                 Job::FileGone { index, path } => self.file_gone(index, path),
                 Job::JitNames { serial, file } => {
-                    self.jit_names(serial, file);
+                    self.jit_names.add(serial, file);
                 }
                 Job::Forget(files) => {
                     for file in files {
@@ -201,6 +201,26 @@ impl Naming {
             self.warm(window.frames(stack));
         }
         self.name_waiting();
+        let (mut services, mut tally, unnamed) = self.profiles(window);
+        if self.fetch(&unnamed) {
+            self.locations.clear();
+            (services, tally, _) = self.profiles(window);
+        }
+        let trust = self.trust(tally, costs);
+        let sources = if self.is_recording { self.sources() } else { Vec::new() };
+        self.end_window(window);
+        ProfileWindow {
+            start_unix_ns: unix_ns(window.start_boot_ns),
+            duration_ns: window.end_boot_ns - window.start_boot_ns,
+            period_ns: self.period_ns,
+            services,
+            sources,
+            trust,
+        }
+    }
+
+    /// The window by services, with names.
+    fn profiles(&mut self, window: &RawWindow) -> (Vec<ServiceProfile>, TrustTally, Unnamed) {
         let mut services: Vec<ServiceProfile> = Vec::new();
         let mut by_identity: FxHashMap<&Identity, usize> = FxHashMap::default();
         let mut tally = TrustTally::default();
@@ -227,41 +247,24 @@ impl Naming {
                 count: stack.count,
             });
         }
+        (services, tally, unnamed)
+    }
+
+    /// Asks for the debug files of programs that matter. A recording waits for them, because there
+    /// is no window after it; says whether names are better now.
+    fn fetch(&mut self, unnamed: &Unnamed) -> bool {
         for id in unnamed.that_matter().filter_map(|file| self.files.get(&file)?.id) {
             self.symbolizer.want_debug_file(id);
         }
-        let trust = self.trust(tally, costs);
-        let sources = if self.is_recording { self.sources() } else { Vec::new() };
-        self.end_window(window);
-        ProfileWindow {
-            start_unix_ns: unix_ns(window.start_boot_ns),
-            duration_ns: window.end_boot_ns - window.start_boot_ns,
-            period_ns: self.period_ns,
-            services,
-            sources,
-            trust,
-        }
-    }
-
-    /// The first file stays, because it is read bit by bit; but a jitdump tells more than a map.
-    fn jit_names(&mut self, serial: u64, file: JitFile) {
-        let known = self.jit_names.get(&serial);
-        let better = matches!((known, &file), (Some(JitNames::PerfMap(..)), JitFile::Dump(_)));
-        if known.is_none() || better {
-            self.jit_names.insert(serial, JitNames::new(file));
-        }
+        self.is_recording && self.symbolizer.wait_for_debug_files(RECORDING_WAITS)
     }
 
     fn update_jit_names(&mut self, window: &RawWindow) {
-        let sampled = |serial: &u64| {
-            let of = |process: &RawProcess| process.attribution.serial == *serial;
+        let sampled = |serial| {
+            let of = |process: &RawProcess| process.attribution.serial == serial;
             window.processes.iter().any(of)
         };
-        for (serial, names) in &mut self.jit_names {
-            if sampled(serial) {
-                names.update();
-            }
-        }
+        self.jit_names.update(sampled);
     }
 
     fn labels(&self, identity: &Identity) -> Vec<(Arc<str>, Arc<str>)> {
@@ -280,7 +283,11 @@ impl Naming {
             let gone = SymbolSource::None(UnknownReason::FileGone);
             (Arc::clone(&file.binary), file.id.map_or(gone, |id| symbolizer.source(id)))
         };
-        self.files.values().map(source).collect()
+        let mut sources: Vec<_> = self.files.values().map(source).collect();
+        if let Some(jit) = self.binaries.get("[jit]") {
+            sources.push((Arc::clone(jit), self.jit_names.source()));
+        }
+        sources
     }
 
     fn trust(&mut self, tally: TrustTally, costs: RawCosts) -> Trust {
@@ -314,7 +321,7 @@ impl Naming {
             .filter(|process| process.lasting)
             .map(|process| process.attribution.serial)
             .collect();
-        self.jit_names.retain(|serial, _| lasting.contains(serial));
+        self.jit_names.retain(&lasting);
         let again = self.files.iter().filter_map(|(index, file)| {
             file.id.is_some_and(|id| self.symbolizer.needs_file(id)).then_some(*index)
         });
@@ -355,7 +362,7 @@ impl Naming {
             CodeAddress::Vdso(offset) => self.in_vdso(offset),
             CodeAddress::Jit(address) => {
                 let binary = Some(self.pseudo_binary("[jit]"));
-                let symbol = JitNames::symbolize(self.jit_names.get(&serial), address);
+                let symbol = self.jit_names.symbolize(serial, address);
                 Location { binary, address: Svma(address), symbol }
             }
             CodeAddress::Unmapped(address) => nowhere(address, UnknownReason::NoMapping),
@@ -394,22 +401,6 @@ impl Naming {
         let binary = Arc::new(Binary { path: Arc::clone(&path), build_id: Arc::default() });
         self.binaries.insert(path, Arc::clone(&binary));
         binary
-    }
-}
-
-fn symbolizer(settings: &CaptureSettings, counters: &Counters) -> Symbolizer {
-    let symbolizer = Symbolizer::new(Settings {
-        // A recording is one window, and somebody waits for it: it gets all names at once.
-        reload_after_windows: settings.window.map_or(0, |_| RELOAD_AFTER_WINDOWS),
-        ..Settings::default()
-    });
-    let Some(asked) = &settings.debuginfod else { return symbolizer };
-    match Debuginfod::start(asked, counters.metrics.debuginfod.clone()) {
-        Ok(debuginfod) => symbolizer.with_debuginfod(debuginfod, asked.cache.clone()),
-        Err(error) => {
-            tracing::warn!(%error, "debuginfod is not used");
-            symbolizer
-        }
     }
 }
 

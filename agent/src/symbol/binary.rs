@@ -38,6 +38,8 @@ pub(super) struct Binary {
     windows_since_load: Option<u8>,
     /// Lookups that debug information answered with nonsense.
     corrupt: u8,
+    /// Why debug information was not used, the last time that it was not.
+    loss: Option<DebugInfoLoss>,
 }
 
 /// Windows after which debug information is let go: loading it again costs more than to keep it
@@ -95,6 +97,7 @@ impl Binary {
             idle_windows: 0,
             windows_since_load: None,
             corrupt: 0,
+            loss: None,
         }
     }
 
@@ -118,6 +121,7 @@ impl Binary {
             Ok(frames) => (frames, self.split_missing().then_some(DebugInfoLoss::SplitMissing)),
             Err(loss) => (Vec::new(), Some(loss)),
         };
+        self.loss = loss.or(self.loss);
         // The function that was really called has a symbol even where debug information has gaps.
         if frames.last().is_none_or(|outermost| outermost.name.is_none()) {
             let name = match self.symbol_name(svma) {
@@ -136,6 +140,14 @@ impl Binary {
 
     /// Where its names come from.
     pub(super) fn source(&mut self, path: &Path, sources: &Sources) -> SymbolSource {
+        let source = self.best_source(path, sources);
+        match self.loss {
+            Some(loss) => SymbolSource::Losing(source.into(), loss),
+            None => source,
+        }
+    }
+
+    fn best_source(&mut self, path: &Path, sources: &Sources) -> SymbolSource {
         // Each finds out what it needs to answer.
         let go = self.go_frames(Svma(0)).is_some() || matches!(self.go, Go::Found(_));
         self.find_separate(path, sources);
@@ -162,6 +174,7 @@ impl Binary {
             self.separate = Separate::NotYet;
             self.debug_info = Loading::NotYet;
             self.windows_since_load = None;
+            self.loss = None;
         }
     }
 

@@ -30,6 +30,11 @@ impl<T: Copy> CodeRanges<T> {
         self.0.len()
     }
 
+    /// Memory held, in bytes: nodes of a `BTreeMap` are two thirds full.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.len() * size_of::<(u64, Range<T>)>() * 3 / 2
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -74,12 +74,13 @@ enum State {
 
 impl Files {
     pub(super) fn new(settings: Settings) -> Self {
-        let sources = Sources {
+        let mut sources = Sources {
             reload_after_windows: settings.reload_after_windows,
             limits: settings.debug_info,
             debug_directories: settings.debug_directories.clone(),
-            debuginfod_cache: None,
+            debuginfod_cache: settings.debuginfod_cache.clone(),
         };
+        sources.debug_directories.extend(settings.debuginfod_cache.clone());
         Self {
             settings,
             sources,
@@ -154,12 +155,6 @@ impl Files {
             State::Refused => UnknownReason::NotReadable,
             _ => UnknownReason::NotInSymbolTable,
         })
-    }
-
-    /// Also looks for debug files in a folder that debuginfod fills.
-    pub(super) fn add_debuginfod_cache(&mut self, cache: PathBuf) {
-        self.sources.debug_directories.push(cache.clone());
-        self.sources.debuginfod_cache = Some(cache);
     }
 
     /// How many debug files came for the file.

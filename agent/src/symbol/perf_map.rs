@@ -115,6 +115,12 @@ impl PerfMap {
         self.functions.is_empty()
     }
 
+    /// Memory held, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.functions.memory_bytes() + self.names.capacity()
+    }
+
     /// Lines that were not understood or did not fit.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
@@ -188,7 +194,7 @@ mod tests {
     fn names_may_have_blanks_and_numbers_a_prefix() {
         let map = map("7f00 10 LazyCompile:*run /app/a b.js:12\n0x8000 0x8 py::main:/x.py\n");
         assert_eq!(name(&map, 0x7f0f).as_deref(), Some("LazyCompile:*run /app/a b.js:12"));
-        assert_eq!(name(&map, 0x8007).as_deref(), Some("py::main:/x.py"));
+        assert_eq!(name(&map, 0x8007).as_deref(), Some("main"));
         assert_eq!(name(&map, 0x8008), None);
     }
 

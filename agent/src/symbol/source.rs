@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::UnknownReason;
+use super::dwarf::DebugInfoLoss;
 
 /// The best source of names that there is for a file, or for code that a process made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum SymbolSource {
     PerfMap,
     /// As [`Self::PerfMap`], with lines.
     JitDump,
+    /// One of the others, with debug information of which a part could not be used, and why.
+    Losing(Box<Self>, DebugInfoLoss),
     /// There is none, and why.
     None(UnknownReason),
 }
@@ -39,6 +42,7 @@ impl SymbolSource {
             Self::SymbolTable | Self::Embedded => {
                 Some("Debug symbols of the program would add source lines and inlined functions.")
             }
+            Self::Losing(_, loss) => Some(loss.remedy()),
             Self::PerfMap => Some("A jitdump would add source lines: for Node.js, --perf-prof."),
             Self::DebugInfo
             | Self::SeparateFile(_)
@@ -63,6 +67,7 @@ impl fmt::Display for SymbolSource {
             }
             Self::PerfMap => out.write_str("its runtime's perf map"),
             Self::JitDump => out.write_str("its runtime's jitdump"),
+            Self::Losing(source, loss) => write!(out, "{source}. {}", loss.explanation()),
             Self::None(reason) => write!(out, "none: {}", reason.explanation()),
         }
     }
@@ -91,6 +96,10 @@ mod tests {
         expect(dynamic, "only the functions it offers to others (.dynsym)", "Wait:");
         expect(SymbolSource::PerfMap, "its runtime's perf map", "A");
         expect(SymbolSource::JitDump, "its runtime's jitdump", "-");
+        let losing = SymbolSource::Losing(SymbolSource::DebugInfo.into(), DebugInfoLoss::Corrupt);
+        let said = "its own debug information. It is damaged: source lines and inlined functions \
+                    are missing.";
+        expect(losing, said, "Install");
         let none =
             "none: The program's file is damaged, or of a kind that the agent does not know.";
         expect(SymbolSource::None(UnknownReason::NotReadable), none, "Install");

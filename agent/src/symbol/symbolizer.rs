@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::binary::Found;
 use super::debuginfod::Debuginfod;
@@ -36,6 +37,9 @@ pub struct Settings {
     pub debug_info: DebugInfoLimits,
     /// Where separate debug files are.
     pub debug_directories: Vec<PathBuf>,
+    /// Where debug files from debuginfod are kept, laid out as the others; also used when nobody is
+    /// asked for more.
+    pub debuginfod_cache: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -49,6 +53,7 @@ impl Default for Settings {
             max_results: 32_768,
             debug_info: DebugInfoLimits::default(),
             debug_directories: vec![PathBuf::from("/usr/lib/debug")],
+            debuginfod_cache: None,
         }
     }
 }
@@ -99,11 +104,10 @@ impl Symbolizer {
         }
     }
 
-    /// Also takes names from debug files that debuginfod servers have; `cache` is the folder where
-    /// they are kept.
+    /// Also takes names from debug files that debuginfod servers have. They come by way of the
+    /// cache that the settings name.
     #[must_use]
-    pub fn with_debuginfod(mut self, debuginfod: Debuginfod, cache: PathBuf) -> Self {
-        self.files.add_debuginfod_cache(cache);
+    pub fn with_debuginfod(mut self, debuginfod: Debuginfod) -> Self {
         self.debuginfod = Some(debuginfod);
         self
     }
@@ -200,10 +204,23 @@ impl Symbolizer {
     /// that keeps them may be told to give them back.
     pub fn end_window(&mut self) -> usize {
         let arrived = self.debuginfod.as_mut().map(Debuginfod::end_window).unwrap_or_default();
-        for build_id in arrived {
-            self.files.debug_file_came(&build_id);
-        }
+        self.came(&arrived);
         self.files.end_window()
+    }
+
+    /// Waits until debuginfod has answered for all files that are wanted, but not longer. Says
+    /// whether any came: their addresses may be looked up again.
+    pub fn wait_for_debug_files(&mut self, longest: Duration) -> bool {
+        let debuginfod = self.debuginfod.as_mut();
+        let arrived = debuginfod.map(|asked| asked.wait(longest)).unwrap_or_default();
+        self.came(&arrived);
+        !arrived.is_empty()
+    }
+
+    fn came(&mut self, build_ids: &[Arc<str>]) {
+        for build_id in build_ids {
+            self.files.debug_file_came(build_id);
+        }
     }
 
     /// What could not be done.

@@ -23,6 +23,8 @@ pub enum UnknownReason {
     NotInPerfMap,
     /// The runtime's jitdump does not cover the address.
     NotInJitDump,
+    /// The runtime's perf map or jitdump has more functions than are kept.
+    PerfMapTooLarge,
     /// The file could not be opened any more.
     FileGone,
     /// The file is not an ELF file that can be read: truncated, corrupt, or something else.
@@ -35,7 +37,7 @@ pub enum UnknownReason {
 
 impl UnknownReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Stripped,
         Self::NotInSymbolTable,
         Self::DebugFileOnItsWay,
@@ -46,6 +48,7 @@ impl UnknownReason {
         Self::JitWithoutPerfMap,
         Self::NotInPerfMap,
         Self::NotInJitDump,
+        Self::PerfMapTooLarge,
         Self::FileGone,
         Self::NotReadable,
         Self::KernelSymbolsHidden,
@@ -66,6 +69,7 @@ impl UnknownReason {
             Self::JitWithoutPerfMap => "jit without perf map",
             Self::NotInPerfMap => "not in perf map",
             Self::NotInJitDump => "not in jitdump",
+            Self::PerfMapTooLarge => "perf map too large",
             Self::FileGone => "file gone",
             Self::NotReadable => "not readable",
             Self::KernelSymbolsHidden => "kernel symbols hidden",
@@ -113,6 +117,10 @@ impl UnknownReason {
                 "The code was made while the program ran, and its runtime's list of functions (its \
                  jitdump) does not have it."
             }
+            Self::PerfMapTooLarge => {
+                "The code was made while the program ran, and its runtime's list of functions is \
+                 larger than the agent may keep."
+            }
             Self::FileGone => "The program's file was deleted or replaced before it could be read.",
             Self::NotReadable => {
                 "The program's file is damaged, or of a kind that the agent does not know."
@@ -152,18 +160,19 @@ impl UnknownReason {
                 "Usually the stack broke off here: see how complete the program's stacks are."
             }
             Self::JitWithoutPerfMap => {
-                "Start Node.js with --perf-basic-prof (or --perf-prof, which tells lines too), Java \
-                 with -XX:+DumpPerfMapAtExit or an agent that writes perf maps, .NET with \
-                 DOTNET_PerfMapEnabled=1, Python with -X perf."
+                "Start Node.js with --perf-basic-prof (or --perf-prof, which tells lines too), .NET \
+                 with DOTNET_PerfMapEnabled=1, Python with -X perf; for Java 17 or newer run jcmd \
+                 PID Compiler.perfmap now and then."
             }
             Self::NotInPerfMap => {
-                "Start the program anew: runtimes leave out what they compiled before they were \
-                 asked for the list."
+                "Runtimes leave out what they compiled before they were asked for the list: start \
+                 the program anew with it, or, for Java, ask for the list again."
             }
             Self::NotInJitDump => {
                 "Start the program anew with profiling on from the beginning: runtimes leave out \
                  what they compiled before."
             }
+            Self::PerfMapTooLarge => "Record this program alone: sonde-agent record --pid PID.",
             Self::FileGone => "Restart the program, so that it runs what is installed.",
             Self::NotReadable => "Install the program anew.",
             Self::KernelSymbolsHidden => {
@@ -179,7 +188,63 @@ impl UnknownReason {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
+
     use super::*;
+
+    #[test]
+    fn the_words_of_every_reason_are_these() {
+        let words = UnknownReason::ALL.map(|reason| {
+            format!("[{}]\n{}\n{}\n", reason.label(), reason.explanation(), reason.remedy())
+        });
+        expect![[r#"
+            [stripped]
+            The names of functions were removed from this program when it was packaged.
+            Install the program's debug symbols (a package whose name ends in -dbgsym, -dbg or -debuginfo), set debuginfod_urls, or build it without stripping.
+            [not in symbol table]
+            The program has names for its functions, but none for this piece of code.
+            Nothing is wrong: hand-written assembly often has no names. Debug symbols of the program may have more.
+            [stripped, debug file on its way]
+            The names of functions were removed from this program, and a debuginfod server is being asked for them.
+            Wait: the next profiles will have names.
+            [stripped, not on debuginfod]
+            The names of functions were removed from this program, and none of the configured debuginfod servers has them.
+            Install the program's debug symbols, or add to debuginfod_urls the server of whoever built it.
+            [stripped, debuginfod failed]
+            The names of functions were removed from this program, and they could not be had from the configured debuginfod servers.
+            See the agent's log for what the servers answered. They are asked again after some time.
+            [stripped, debug file too large]
+            The names of functions were removed from this program, and the file with them is larger than the agent may keep.
+            Raise debuginfod_cache_bytes, or install the program's debug symbols on this host.
+            [no mapping]
+            The process has nothing in memory at this address, so it is no code.
+            Usually the stack broke off here: see how complete the program's stacks are.
+            [jit without perf map]
+            The code was made while the program ran, and its runtime told nobody what it is.
+            Start Node.js with --perf-basic-prof (or --perf-prof, which tells lines too), .NET with DOTNET_PerfMapEnabled=1, Python with -X perf; for Java 17 or newer run jcmd PID Compiler.perfmap now and then.
+            [not in perf map]
+            The code was made while the program ran, and its runtime's list of functions (its perf map) does not have it.
+            Runtimes leave out what they compiled before they were asked for the list: start the program anew with it, or, for Java, ask for the list again.
+            [not in jitdump]
+            The code was made while the program ran, and its runtime's list of functions (its jitdump) does not have it.
+            Start the program anew with profiling on from the beginning: runtimes leave out what they compiled before.
+            [perf map too large]
+            The code was made while the program ran, and its runtime's list of functions is larger than the agent may keep.
+            Record this program alone: sonde-agent record --pid PID.
+            [file gone]
+            The program's file was deleted or replaced before it could be read.
+            Restart the program, so that it runs what is installed.
+            [not readable]
+            The program's file is damaged, or of a kind that the agent does not know.
+            Install the program anew.
+            [kernel symbols hidden]
+            The kernel does not tell the agent the names of its functions.
+            Run the agent as root or with CAP_SYSLOG, and set kernel.kptr_restrict to 0 or 1.
+            [process gone]
+            The process had ended before the agent could look at it.
+            Keep the agent running: processes that start after it are known from their first instruction.
+        "#]].assert_eq(&words.concat());
+    }
 
     #[test]
     fn every_reason_is_explained_in_sentences_of_its_own() {

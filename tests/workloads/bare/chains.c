@@ -72,6 +72,14 @@ BARE uint64_t deep_c(uint64_t seed, int left) {
 }
 BARE uint64_t deep(uint64_t seed) { return deep_a(seed, 900) + 1; }
 
+/* A frame that 16 bits of words do not reach: compilers of programs have such. */
+SPIN(spin_huge)
+BARE uint64_t huge(uint64_t seed) {
+  volatile char wide[600000];
+  wide[seed & 255] = 1;
+  return spin_huge(seed) + (uint64_t)wide[seed & 255];
+}
+
 SPIN(spin_sorted)
 BARE int compare(const void *left, const void *right) {
   sink = spin_sorted(*(const int *)left + *(const int *)right);
@@ -163,6 +171,7 @@ static struct Kind kinds[] = {
     {"twelve", TWELVE, twelve_1, 0},
     {"sixty", "sixty;60(sixty_a,sixty_b);spin_sixty", sixty, 0},
     {"deep", "deep;900(deep_a,deep_b,deep_c);spin_deep", deep, 0},
+    {"huge", "huge;spin_huge", huge, 0},
     {"sorted", "sorted;*;compare;spin_sorted", sorted, 0},
     {"inlined", "has_inlined;inlined", has_inlined, 0},
     {"signal", "signalled;interrupted_1;interrupted_2;spin_interrupted;*;on_signal;spin_handler",

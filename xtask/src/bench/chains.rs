@@ -43,6 +43,10 @@ impl Chain {
         Ok(())
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn leaf(&self) -> Option<&str> {
         self.frames.last()?.as_deref()
     }

@@ -77,6 +77,8 @@ fn record(recorder: &Recorder, programs: &Path, folder: &Path) -> Result<String>
         let output = process.wait_with_output().context("wait for a busy process")?;
         Chain::add_all(&mut chains, &String::from_utf8_lossy(&output.stdout))?;
     }
+    // It begins late, so its share of a recording is not that of its process's life.
+    chains.retain(|chain| chain.name() != "late");
     let written = fs::metadata(&file).map_or(0, |file| file.len()) as f64 / 1e6;
     let stacks = (recorder.read)(&file)?;
     let seen = crate::bench::chains::judge(&chains, &stacks);
@@ -130,7 +132,9 @@ fn read_folded(file: &Path) -> Result<Vec<Stack>> {
 fn read_perf(file: &Path) -> Result<Vec<Stack>> {
     let started = Instant::now();
     let mut script = Command::new("perf");
-    script.args(["script", "--max-stack", "1024", "-F", "comm,ip,sym", "-i"]).arg(file);
+    script
+        .args(["script", "--no-inline", "--max-stack", "1024", "-F", "comm,ip,sym", "-i"])
+        .arg(file);
     let output = script.stderr(Stdio::null()).output().context("run perf script")?;
     eprintln!("perf script took {:.1} s to name these", started.elapsed().as_secs_f64());
     Ok(perf_script(&String::from_utf8_lossy(&output.stdout)))

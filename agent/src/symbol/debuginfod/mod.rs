@@ -16,7 +16,7 @@ mod metrics;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
@@ -133,9 +133,17 @@ impl Debuginfod {
                 *windows = windows.saturating_sub(1);
             }
         }
-        let outcomes: Vec<_> = self.outcomes.try_iter().collect();
+        self.wait(Duration::ZERO)
+    }
+
+    /// Waits until everything that is wanted was answered, but not longer. Returns the build ids of
+    /// files that came.
+    pub fn wait(&mut self, longest: Duration) -> Vec<Arc<str>> {
+        let start = Instant::now();
         let mut arrived = Vec::new();
-        for (build_id, outcome) in outcomes {
+        while self.states.values().any(|state| *state == State::OnItsWay) {
+            let left = longest.saturating_sub(start.elapsed());
+            let Ok((build_id, outcome)) = self.outcomes.recv_timeout(left) else { break };
             if outcome == Outcome::Fetched {
                 arrived.push(Arc::clone(&build_id));
             }

@@ -62,30 +62,42 @@ impl DebugInfoLoss {
         }
     }
 
-    /// What happened and what would help, in sentences.
+    /// What happened to the debug information, as a sentence.
     #[must_use]
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::TooLarge => {
-                "Its debug information is larger than the agent reads: source lines and inlined \
-                 functions are missing."
+                "It is larger than the agent reads: source lines and inlined functions are missing."
             }
             Self::TooCostly => {
-                "To look up one address in its debug information costs more than the agent may \
-                 spend: source lines and inlined functions are missing."
-            }
-            Self::TooDeep => {
-                "Its debug information is nested deeper than any compiler's: source lines and \
+                "Looking up an address in it costs more than the agent may spend: source lines and \
                  inlined functions are missing."
             }
-            Self::Corrupt => {
-                "Its debug information is damaged: source lines and inlined functions are missing. \
-                 Install it anew, together with the program."
+            Self::TooDeep => {
+                "It is nested deeper than a compiler would: source lines and inlined functions are \
+                 missing."
+            }
+            Self::Corrupt => "It is damaged: source lines and inlined functions are missing.",
+            Self::SplitMissing => {
+                "Its compiler left a part of it in .dwo files, which are not here: inlined \
+                 functions are missing."
+            }
+        }
+    }
+
+    /// What would help, as a sentence.
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::TooLarge | Self::TooCostly => {
+                "Build the program with less debug information: -g1 has what profiles need."
+            }
+            Self::TooDeep | Self::Corrupt => {
+                "Install the program anew, together with its debug symbols."
             }
             Self::SplitMissing => {
-                "Its compiler left a part of its debug information in .dwo files, which are not \
-                 here: inlined functions are missing. Keep them where they were, put a .dwp file \
-                 beside the program, or build without -gsplit-dwarf."
+                "Keep the .dwo files where the compiler put them, put a .dwp file beside the \
+                 program, or build it without -gsplit-dwarf."
             }
         }
     }
@@ -349,6 +361,17 @@ mod tests {
         let mut functions: Vec<_> = functions.map(|s| Svma(s.address() + s.size() / 2)).collect();
         functions.sort_unstable();
         functions
+    }
+
+    #[test]
+    fn every_loss_is_explained_with_what_would_help() {
+        for loss in DebugInfoLoss::ALL {
+            for sentence in [loss.explanation(), loss.remedy()] {
+                let begins = sentence.starts_with(|first: char| first.is_ascii_uppercase());
+                let sound = begins && sentence.ends_with('.') && !sentence.contains("  ");
+                assert!(sound, "{}: {sentence}", loss.label());
+            }
+        }
     }
 
     #[test]

@@ -24,9 +24,10 @@ use super::code_ranges::CodeRanges;
 use super::demangle::cut;
 use super::runtime_names::function;
 use super::{Function, Symbol, UnknownReason};
+use lines::Wanted;
 use record::{ByteReader, HEADER_BYTES, Head, Load, Move, RECORD_BYTES, Record};
 
-/// Ranges kept; some 80 MB in a `BTreeMap` if somebody writes a file for it.
+/// Ranges kept; 60 MiB if somebody writes a file for it.
 const MAX_FUNCTIONS: usize = 1 << 20;
 /// Records read in one update, so that a window does not wait for a huge file: the next goes on.
 const MAX_RECORDS: usize = 1 << 20;
@@ -148,6 +149,12 @@ impl JitDump {
         self.functions.is_empty()
     }
 
+    /// Memory held, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.functions.memory_bytes()
+    }
+
     /// Records that were not understood or did not fit.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
@@ -261,15 +268,29 @@ impl JitDump {
     fn function(&self, compiled: Compiled, address: u64) -> Option<Function> {
         let name = self.name(compiled.record)?;
         let mut function = function(&name);
-        let loaded = self.load_at(compiled.record).ok()??.code;
-        let at = loaded.wrapping_add(address.wrapping_sub(compiled.code));
-        let line = (compiled.lines > 0).then(|| {
-            lines::find(&self.file, compiled.lines, at.wrapping_add(self.line_shift), loaded)
-        });
-        if let Some((file, line)) = line.flatten() {
+        let load = self.load_at(compiled.record).ok()??;
+        if let Some((file, line)) = self.line(compiled, &load, address, function.file.as_deref()) {
             (function.file, function.line) = (Some(cut(file).into()), line);
         }
         Some(function)
+    }
+
+    fn line(
+        &self,
+        compiled: Compiled,
+        load: &Load,
+        address: u64,
+        file: Option<&str>,
+    ) -> Option<(String, u32)> {
+        let start = load.code.wrapping_add(self.line_shift);
+        let wanted = Wanted {
+            loaded: load.code,
+            code: start..=start.saturating_add(load.size),
+            address: start.wrapping_add(address.wrapping_sub(compiled.code)),
+            file,
+        };
+        let record = (compiled.lines > 0).then_some(compiled.lines)?;
+        lines::find(&self.file, record, &wanted)
     }
 
     fn name(&self, record: u64) -> Option<String> {

@@ -122,6 +122,30 @@ fn v8_s_lines_are_64_bytes_late() {
 }
 
 #[test]
+fn freed_memory_in_place_of_a_file_s_name_hides_neither_file_nor_line() {
+    // As long as "/busy.js".
+    let freed: &[&[u8]] = &[b"\xbc9\x03\0\0\xfa\xf7\x7f", b"\0\0\0\0\0\0\0\0", b"/busy.js"];
+    for freed in freed {
+        let lines = [(0x140, 1, *freed), (0x144, 3, freed), (0x148, 4, freed)];
+        let mut dump = Dump::new();
+        dump.write(&header(0xdead_beef)).unwrap();
+        dump.write(&debug_info(0x100, &lines)).unwrap();
+        dump.write(&load(0x100, 0x10, 1, "JS:^inner /busy.js:1:15")).unwrap();
+        let lines = [0x100, 0x104, 0x10f].map(|address| dump.at(address).unwrap());
+        let expected = [1, 3, 4].map(|line| ("inner".to_owned(), "/busy.js".to_owned(), line));
+        assert_eq!(lines, expected, "{freed:?}");
+    }
+}
+
+#[test]
+fn entries_outside_of_the_function_end_its_lines() {
+    let lines: &[(u64, u32, &[u8])] =
+        &[(0x100, 7, b"a.js"), (0x90, 8, b"a.js"), (0x104, 9, b"a.js")];
+    let dump = Dump::of(&[debug_info(0x100, lines), load(0x100, 0x10, 1, "f")]);
+    assert_eq!(dump.at(0x108), Some(("f".into(), "a.js".into(), 7)));
+}
+
+#[test]
 fn later_code_replaces_earlier_code() {
     let dump = Dump::of(&[load(0x100, 0x20, 1, "old"), load(0x108, 8, 2, "new")]);
     let names = [0x100, 0x108, 0x10f, 0x110].map(|address| dump.name(address).unwrap());

@@ -1,14 +1,38 @@
-//! Which files lack names for enough of a window's samples that it is worth to look for more.
+//! Debug files from elsewhere: who is asked for them, and for which programs.
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::{CaptureSettings, Counters};
 use crate::{
     aggregate::Location,
     process::{CodeAddress, FileIndex},
-    symbol::{Symbol, UnknownReason},
+    symbol::{Settings, Symbol, Symbolizer, UnknownReason, debuginfod::Debuginfod},
 };
+
+/// Windows between two loads of a file's debug information: a minute at the default length.
+const RELOAD_AFTER_WINDOWS: u8 = 6;
+
+/// Names from what is on this host, and from debuginfod if somebody is to be asked. Goes on without
+/// it where it cannot be used.
+pub(super) fn symbolizer(settings: &CaptureSettings, counters: &Counters) -> Symbolizer {
+    let asked = settings.debuginfod.as_ref();
+    let symbolizer = Symbolizer::new(Settings {
+        // A recording is one window, and somebody waits for it: it gets all names at once.
+        reload_after_windows: settings.window.map_or(0, |_| RELOAD_AFTER_WINDOWS),
+        debuginfod_cache: asked.map(|asked| asked.cache.clone()),
+        ..Settings::default()
+    });
+    let Some(asked) = asked else { return symbolizer };
+    match Debuginfod::start(asked, counters.metrics.debuginfod.clone()) {
+        Ok(debuginfod) => symbolizer.with_debuginfod(debuginfod),
+        Err(error) => {
+            tracing::warn!(%error, "debuginfod is not used");
+            symbolizer
+        }
+    }
+}
 
 /// Samples of a window with an unnamed frame, by file.
 #[derive(Debug, Default)]
