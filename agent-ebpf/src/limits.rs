@@ -11,6 +11,10 @@ pub const MAX_USER_FRAMES: usize = 1024;
 /// The most bytes of a stack that a record carries for the agent to go on with.
 pub const MAX_STACK_COPY: usize = 32 << 10;
 
+/// Bytes below a frame's stack pointer that such a copy begins with: what a function has popped lies
+/// there, and tables go on saying so until it returns. As many as the ABI keeps from signal handlers.
+pub const BELOW_STACK_POINTER: usize = 128;
+
 /// Bytes of an element of the arena. A page lies in one element.
 pub const ARENA_ELEMENT_BYTES: usize = 64 << 10;
 

@@ -1,6 +1,9 @@
 //! One stack sample, as the kernel programs write it into the `SAMPLES` ring buffer.
 
-use crate::{limits::COMM_BYTES, unwind::Registers};
+use crate::{
+    limits::{BELOW_STACK_POINTER, COMM_BYTES},
+    unwind::Registers,
+};
 
 /// The fixed part of a sample. `user_frames`, then `kernel_frames` addresses (`u64`) follow it, leaf
 /// first each; then, where `stack_bytes` is not 0, a [`Resume`] and so many bytes of the stack.
@@ -23,8 +26,8 @@ pub struct SampleHeader {
     pub kernel_frames: u16,
     /// Why the user stack ends where it does: a [`StackEnd`].
     pub stack_end: u32,
-    /// Bytes of the thread's stack, from the last frame's stack pointer upwards; 0 if the agent has
-    /// no need of them. A multiple of 8.
+    /// Bytes of the thread's stack, from [`Resume::copied_from`] upwards; 0 if the agent has no need
+    /// of them. A multiple of 8.
     pub stack_bytes: u32,
     /// Zero.
     pub reserved: u32,
@@ -40,6 +43,15 @@ pub struct Resume {
     pub registers: Registers,
     /// The leaf's registers by DWARF number (x86-64); zeros if the last frame is not the leaf.
     pub general: [u64; 16],
+}
+
+impl Resume {
+    /// Where the copy of the thread's stack begins.
+    #[inline(always)]
+    #[must_use]
+    pub const fn copied_from(&self) -> u64 {
+        self.registers.sp.wrapping_sub(BELOW_STACK_POINTER as u64) & !7
+    }
 }
 
 const _: () = assert!(size_of::<Resume>() == 168, "no padding: the agent reads these bytes");

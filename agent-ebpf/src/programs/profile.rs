@@ -13,7 +13,7 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use sonde_ebpf::{
     DropReason, Resume, SampleHeader, StackEnd,
-    limits::{MAX_KERNEL_FRAMES, MAX_STACK_COPY, MAX_USER_FRAMES},
+    limits::{BELOW_STACK_POINTER, MAX_KERNEL_FRAMES, MAX_STACK_COPY, MAX_USER_FRAMES},
 };
 
 use super::{
@@ -158,7 +158,7 @@ fn copy_stack(resume: &Resume, body: &mut [u64; BODY_WORDS], at: usize) -> usize
     // SAFETY: behind the first `FRAMES_WORDS` the body has room for this.
     unsafe { to.cast::<Resume>().write(*resume) };
     let to = to.wrapping_add(RESUME_WORDS).cast::<u8>();
-    let from = resume.registers.sp & !7;
+    let from = resume.copied_from();
     let mut copied = 0_usize;
     for _ in 0..MAX_STACK_COPY / CHUNK {
         // Up to the end of a page: the next may be another's, or nobody's.
@@ -169,7 +169,9 @@ fn copy_stack(resume: &Resume, body: &mut [u64; BODY_WORDS], at: usize) -> usize
         let failed = unsafe {
             generated::bpf_probe_read_user(room.cast(), chunk as u32, address as *const _)
         };
-        if failed != 0 {
+        // A page that is all below the stack pointer may never have been touched: nothing was popped
+        // there, and the helper has written zeros.
+        if failed != 0 && (copied != 0 || chunk > BELOW_STACK_POINTER) {
             break;
         }
         copied += chunk;

@@ -33,7 +33,7 @@ pub(super) fn walk(
     code: &mut impl Code,
 ) -> StackEnd {
     let mut registers = resume.registers;
-    let mut memory = Copied { start: registers.sp & !7, bytes, too_short: false, code };
+    let mut memory = Copied { start: resume.copied_from(), bytes, too_short: false, code };
     let mut guessed = false;
     while stack.len() < MAX_USER_FRAMES {
         let (rule, jit) = match memory.code.find(registers.rule_address()) {
@@ -92,4 +92,40 @@ impl Machine for Native {
 impl Machine for Native {
     const LINK_REGISTER: bool = false;
     const ADDRESS_MASK: u64 = u64::MAX;
+}
+
+#[cfg(test)]
+mod tests {
+    use sonde_ebpf::unwind::{Kind, Registers};
+
+    use super::*;
+
+    /// Code of a leaf whose frame this rule describes, called by a thread's first function.
+    struct CalledOnce(Option<Rule>);
+
+    impl Code for CalledOnce {
+        fn find(&mut self, _address: u64) -> Found {
+            Found::Rule(self.0.take().unwrap_or(Rule::END))
+        }
+
+        fn before(&mut self, _address: u64) -> Option<u64> {
+            None
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn a_frame_pointer_that_was_popped_is_found_below_the_stack_pointer() {
+        let leaf = Registers { pc: 0x40_0010, sp: 0x2000, exact: 1, leaf: 1, ..Default::default() };
+        let resume = Resume { registers: leaf, general: [0; 16] };
+        let mut words = vec![0_u64; 20];
+        let at = |address: u64| usize::try_from((address - resume.copied_from()) / 8);
+        words[at(0x1ff8).expect("small")] = 0x3000;
+        words[at(0x2000).expect("small")] = 0x40_0020;
+        let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_ne_bytes).collect();
+        let mut stack = vec![leaf.pc];
+        let popped = Rule::offset(Kind::Sp, 8, 16);
+        let end = walk(&resume, &bytes, &mut stack, &mut CalledOnce(Some(popped)));
+        assert_eq!((end, &stack[..]), (StackEnd::Complete, &[0x40_0010, 0x40_0020][..]));
+    }
 }
