@@ -77,8 +77,9 @@ fn record(recorder: &Recorder, programs: &Path, folder: &Path) -> Result<String>
         let output = process.wait_with_output().context("wait for a busy process")?;
         Chain::add_all(&mut chains, &String::from_utf8_lossy(&output.stdout))?;
     }
-    // It begins late, so its share of a recording is not that of its process's life.
-    chains.retain(|chain| chain.name() != "late");
+    // One begins late, so its share of a recording is not that of its process's life; of the other,
+    // only the handler's half can be told by its leaf.
+    chains.retain(|chain| !["late", "signal"].contains(&chain.name()));
     let written = fs::metadata(&file).map_or(0, |file| file.len()) as f64 / 1e6;
     let stacks = (recorder.read)(&file)?;
     let seen = crate::bench::chains::judge(&chains, &stacks);
