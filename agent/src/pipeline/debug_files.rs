@@ -13,6 +13,8 @@ use crate::{
 
 /// Windows between two loads of a file's debug information: a minute at the default length.
 const RELOAD_AFTER_WINDOWS: u8 = 6;
+/// Debug information may take this part of the time: 0.2 % of a core.
+const DEBUG_TIME_SHARE: u32 = 500;
 
 /// Names from what is on this host, and from debuginfod if somebody is to be asked. Goes on without
 /// it where it cannot be used.
@@ -21,6 +23,7 @@ pub(super) fn symbolizer(settings: &CaptureSettings, counters: &Counters) -> Sym
     let symbolizer = Symbolizer::new(Settings {
         // A recording is one window, and somebody waits for it: it gets all names at once.
         reload_after_windows: settings.window.map_or(0, |_| RELOAD_AFTER_WINDOWS),
+        debug_time_per_window: settings.window.map(|window| window / DEBUG_TIME_SHARE),
         debuginfod_cache: asked.map(|asked| asked.cache.clone()),
         ..Settings::default()
     });

@@ -23,6 +23,8 @@ pub(super) struct Sources {
     pub(super) debuginfod_cache: Option<PathBuf>,
     /// Windows that must have ended before debug information is loaded once more.
     pub(super) reload_after_windows: u8,
+    /// There is no time left for debug information in this window.
+    pub(super) time_is_up: bool,
 }
 
 /// A binary with an open file.
@@ -270,6 +272,9 @@ impl Binary {
     /// Loading takes some 100 ms of CPU for a big binary: new addresses that come one by one must not
     /// cause it each time.
     fn must_wait(&self, sources: &Sources) -> bool {
+        if sources.time_is_up {
+            return !matches!(self.debug_info, Loading::Nothing);
+        }
         let recent = self.windows_since_load.is_some_and(|ago| ago < sources.reload_after_windows);
         recent && matches!(self.debug_info, Loading::NotYet)
     }

@@ -9,10 +9,12 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
 use super::binary::{Binary, Found, Sources};
+use super::budget::Budget;
 use super::elf::{ElfFile, Segment, svma_of};
 use super::symbolizer::Settings;
 use super::{FileOffset, Svma, SymbolSource, UnknownReason};
@@ -25,6 +27,7 @@ pub struct FileId(u32);
 pub(super) struct Files {
     settings: Settings,
     sources: Sources,
+    budget: Budget,
     files: FxHashMap<FileId, RegisteredFile>,
     ids: FxHashMap<FileKey, FileId>,
     next_id: u32,
@@ -76,12 +79,14 @@ impl Files {
     pub(super) fn new(settings: Settings) -> Self {
         let mut sources = Sources {
             reload_after_windows: settings.reload_after_windows,
+            time_is_up: false,
             limits: settings.debug_info,
             debug_directories: settings.debug_directories.clone(),
             debuginfod_cache: settings.debuginfod_cache.clone(),
         };
         sources.debug_directories.extend(settings.debuginfod_cache.clone());
         Self {
+            budget: Budget::new(settings.debug_time_per_window),
             settings,
             sources,
             files: FxHashMap::default(),
@@ -188,7 +193,10 @@ impl Files {
         let file = self.files.get_mut(&id).ok_or(UnknownReason::FileGone)?;
         let State::Open(binary) = &mut file.state else { return Err(UnknownReason::FileGone) };
         let before = Held::default().plus(binary);
+        self.sources.time_is_up = self.budget.is_spent();
+        let started = Instant::now();
         let found = binary.frames(svma, Path::new(&*file.path), &self.sources);
+        self.budget.spend(started.elapsed());
         let after = Held::default().plus(binary);
         self.held.tables += after.tables.saturating_sub(before.tables);
         self.held.debug_info += after.debug_info.saturating_sub(before.debug_info);
@@ -205,6 +213,7 @@ impl Files {
 
     /// Returns the bytes that were freed.
     pub(super) fn end_window(&mut self) -> usize {
+        self.budget.end_window();
         let before = self.memory().debug_info;
         for file in self.files.values_mut() {
             if let State::Open(binary) = &mut file.state {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod binary;
+mod budget;
 mod code_ranges;
 pub mod debuginfod;
 pub mod demangle;

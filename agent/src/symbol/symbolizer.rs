@@ -31,6 +31,9 @@ pub struct Settings {
     /// until then, new addresses of its file are named by the symbol table alone, without source
     /// lines and inlined functions. 0 loads it whenever it could tell something.
     pub reload_after_windows: u8,
+    /// Time that debug information of all files may take in a window, on average; when it is spent,
+    /// new addresses are named as above. `None` for no limit.
+    pub debug_time_per_window: Option<Duration>,
     /// Addresses whose names are remembered.
     pub max_results: usize,
     /// What debug information of one file may cost.
@@ -50,6 +53,7 @@ impl Default for Settings {
             max_table_bytes: 16 << 20,
             max_debug_bytes: 12 << 20,
             reload_after_windows: 0,
+            debug_time_per_window: None,
             max_results: 32_768,
             debug_info: DebugInfoLimits::default(),
             debug_directories: vec![PathBuf::from("/usr/lib/debug")],
