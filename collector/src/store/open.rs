@@ -117,13 +117,7 @@ impl Opened {
                     orphans += dictionary.take_in(symbols, &rows);
                     Ok(())
                 });
-                if let Err(error) = read {
-                    if matches!(error, StoreError::Io { .. }) {
-                        return Err(error);
-                    }
-                    files::set_aside(&folder.join(&entry.file), &error.to_string());
-                    damaged.push(entry.clone());
-                }
+                damaged.extend(set_aside_damaged(folder, entry, read)?);
             }
         }
         if orphans > 0 {
@@ -145,13 +139,7 @@ impl Opened {
                 tables::read_pushes(batch)?.into_iter().for_each(|push| recent.remember(push));
                 Ok(())
             });
-            if let Err(error) = read {
-                if matches!(error, StoreError::Io { .. }) {
-                    return Err(error);
-                }
-                files::set_aside(&folder.join(&entry.file), &error.to_string());
-                damaged.push(entry.clone());
-            }
+            damaged.extend(set_aside_damaged(folder, entry, read)?);
         }
         self.forget(&damaged, metrics)
     }
@@ -218,6 +206,25 @@ fn read_whole(
         Ok(None) => parquet_file::read(&path, visit),
         Ok(Some(why)) => Err(parquet_file::damaged(&path, why)),
         Err(error) => Err(StoreError::io("read", path, error)),
+    }
+}
+
+/// Puts a file aside that is not what was written, and returns its entry.
+///
+/// # Errors
+/// What the disk said: that is no damage.
+fn set_aside_damaged(
+    folder: &Path,
+    entry: &FileEntry,
+    read: Result<(), StoreError>,
+) -> Result<Option<FileEntry>, StoreError> {
+    match read {
+        Ok(()) => Ok(None),
+        Err(error @ StoreError::Io { .. }) => Err(error),
+        Err(error) => {
+            files::set_aside(&folder.join(&entry.file), &error.to_string());
+            Ok(Some(entry.clone()))
+        }
     }
 }
 
