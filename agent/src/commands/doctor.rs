@@ -4,14 +4,15 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use sonde_ebpf::StackEnd;
 
-use super::{environment, record, say};
+use super::{environment, percent, permille, record, say};
 use crate::{
     aggregate::{BinarySight, ProfileWindow},
     config::{SpanArgs, doctor_settings},
     telemetry::start_log,
 };
 
-/// Binaries with a smaller share of the CPU are told together, if nothing is wrong with them.
+/// Binaries are told together that have a smaller share of the CPU and break a smaller share of the
+/// stacks: a program whose time is all spent in libraries may still be what breaks them.
 const MIN_PERMILLE: u64 = 5;
 /// A binary is told to need help where more than this of its stacks break or its frames are unnamed.
 const MAX_BAD_PERMILLE: u64 = 10;
@@ -20,9 +21,9 @@ pub(super) fn doctor(args: &SpanArgs) -> anyhow::Result<()> {
     let settings = doctor_settings(args, &environment)?;
     start_log(&settings.log_level)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (window, _command) = runtime.block_on(record::take(&settings))?;
+    let (window, command) = runtime.block_on(record::take(&settings))?;
     say(&report(&window));
-    Ok(())
+    record::succeeded(command)
 }
 
 fn report(window: &ProfileWindow) -> String {
@@ -34,11 +35,12 @@ fn report(window: &ProfileWindow) -> String {
     }
     let mut text = format!(
         "{samples} samples: {} % of the stacks are complete, {} % of the frames have names\n",
-        tenths(samples - sum(BinarySight::broken_stacks), samples),
-        tenths(sum(|sight| sight.frames - sight.unnamed_frames()), sum(|sight| sight.frames)),
+        percent(samples - sum(BinarySight::broken_stacks), samples),
+        percent(sum(|sight| sight.frames - sight.unnamed_frames()), sum(|sight| sight.frames)),
     );
-    let (told, others): (Vec<_>, Vec<_>) =
-        binaries.iter().partition(|sight| permille(sight.samples, samples) >= MIN_PERMILLE);
+    let (told, others): (Vec<_>, Vec<_>) = binaries.iter().partition(|sight| {
+        permille(sight.samples.max(sight.broken_stacks()), samples) >= MIN_PERMILLE
+    });
     let mut remedies = Remedies::default();
     text.push_str("\n   CPU   stacks    named  binary\n");
     for sight in told {
@@ -46,7 +48,7 @@ fn report(window: &ProfileWindow) -> String {
     }
     if !others.is_empty() {
         let samples_of_others = others.iter().map(|sight| sight.samples).sum();
-        let share = tenths(samples_of_others, samples);
+        let share = percent(samples_of_others, samples);
         line(&mut text, format_args!("{share:>5} %                    {} more", others.len()));
     }
     if !remedies.0.is_empty() {
@@ -68,9 +70,9 @@ fn row(text: &mut String, sight: &BinarySight, samples: u64, remedies: &mut Reme
         text,
         format_args!(
             "{:>5} %  {:>5} %  {:>5} %  {path}",
-            tenths(sight.samples, samples),
-            tenths(sight.stacks - sight.broken_stacks(), sight.stacks),
-            tenths(sight.frames - sight.unnamed_frames(), sight.frames),
+            percent(sight.samples, samples),
+            percent(sight.stacks - sight.broken_stacks(), sight.stacks),
+            percent(sight.frames - sight.unnamed_frames(), sight.frames),
         ),
     );
     if let Some(source) = &sight.source {
@@ -85,7 +87,7 @@ fn row(text: &mut String, sight: &BinarySight, samples: u64, remedies: &mut Reme
     }
     if permille(sight.unnamed_frames(), sight.frames) > MAX_BAD_PERMILLE {
         for (reason, count) in &sight.unnamed {
-            let share = tenths(*count, sight.frames);
+            let share = percent(*count, sight.frames);
             line(text, format_args!("{:29}{share} % of its frames: {}", "", reason.label()));
             remedies.add(reason.remedy(), &name);
         }
@@ -137,16 +139,6 @@ const fn stack_remedy(end: StackEnd) -> &'static str {
     }
 }
 
-fn permille(part: u64, whole: u64) -> u64 {
-    part.saturating_mul(1000).checked_div(whole).unwrap_or(0)
-}
-
-/// A percentage with one decimal, rounded down: 100.0 is nothing less.
-fn tenths(part: u64, whole: u64) -> String {
-    let permille = if whole == 0 { 1000 } else { permille(part, whole) };
-    format!("{}.{}", permille / 10, permille % 10)
-}
-
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(text, "{line}").expect("writing to a String does not fail");
 }
@@ -161,28 +153,42 @@ mod tests {
         symbol::{Svma, Symbol, SymbolSource, UnknownReason},
     };
 
-    #[test]
-    fn a_binary_that_breaks_stacks_and_has_no_names_gets_both_remedies() {
-        let binary = Arc::new(Binary { path: "/bin/shop".into(), build_id: Arc::default() });
+    fn binary(path: &str) -> Arc<Binary> {
+        Arc::new(Binary { path: path.into(), build_id: Arc::default() })
+    }
+
+    /// Stacks without names: their binaries, leaf first, how they end, and how many there are.
+    fn window(stacks: &[(&[&Arc<Binary>], StackEnd, u64)]) -> ProfileWindow {
         let symbol = Symbol::Unknown(UnknownReason::Stripped);
-        let frame = Location { binary: Some(Arc::clone(&binary)), address: Svma(1), symbol };
-        let stack = |end, count| StackCount {
-            frames: vec![Arc::new(frame.clone())],
+        let frame = |binary: &&Arc<Binary>| {
+            let (binary, symbol) = (Some(Arc::clone(binary)), symbol.clone());
+            Arc::new(Location { binary, address: Svma(1), symbol })
+        };
+        let stack = |(binaries, end, count): &(&[&Arc<Binary>], StackEnd, u64)| StackCount {
+            frames: binaries.iter().map(frame).collect(),
             pid: None,
             thread: "shop".into(),
-            end,
-            count,
+            end: *end,
+            count: *count,
         };
-        let stacks = vec![stack(StackEnd::Complete, 3), stack(StackEnd::NoUnwindInfo, 1)];
-        let source = SymbolSource::DynamicSymbols(UnknownReason::Stripped);
-        let told = report(&ProfileWindow {
+        let stacks: Vec<_> = stacks.iter().map(stack).collect();
+        ProfileWindow {
             start_unix_ns: 0,
             duration_ns: 1,
             period_ns: 1,
             services: vec![ServiceProfile { labels: Vec::new(), stacks }],
-            sources: vec![(binary, source)],
+            sources: Vec::new(),
             trust: Trust::default(),
-        });
+        }
+    }
+
+    #[test]
+    fn a_binary_that_breaks_stacks_and_has_no_names_gets_both_remedies() {
+        let shop = binary("/bin/shop");
+        let mut window =
+            window(&[(&[&shop], StackEnd::Complete, 3), (&[&shop], StackEnd::NoUnwindInfo, 1)]);
+        window.sources = vec![(shop, SymbolSource::DynamicSymbols(UnknownReason::Stripped))];
+        let told = report(&window);
         let expected = "\
 4 samples: 75.0 % of the stacks are complete, 0.0 % of the frames have names
 
@@ -199,15 +205,18 @@ What would help:
     }
 
     #[test]
+    fn a_binary_that_breaks_stacks_is_told_even_if_its_time_is_spent_in_libraries() {
+        let (shop, libc, small) = (binary("/bin/shop"), binary("/lib/libc"), binary("/bin/small"));
+        let told = report(&window(&[
+            (&[&libc, &shop], StackEnd::NoUnwindInfo, 999),
+            (&[&small], StackEnd::Complete, 1),
+        ]));
+        assert!(told.contains("/bin/shop\n") && told.contains("999 stacks break here"), "{told}");
+        assert!(!told.contains("/bin/small") && told.contains(" 1 more"), "{told}");
+    }
+
+    #[test]
     fn a_host_that_sleeps_is_no_failure() {
-        let window = ProfileWindow {
-            start_unix_ns: 0,
-            duration_ns: 1,
-            period_ns: 1,
-            services: Vec::new(),
-            sources: Vec::new(),
-            trust: Trust::default(),
-        };
-        assert_eq!(report(&window), "Nothing ran: there are no samples.\n");
+        assert_eq!(report(&window(&[])), "Nothing ran: there are no samples.\n");
     }
 }

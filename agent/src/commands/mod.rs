@@ -67,6 +67,16 @@ fn say(text: &str) {
     let _reader_gone = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
 
+fn permille(part: u64, whole: u64) -> u64 {
+    part.saturating_mul(1000).checked_div(whole).unwrap_or(0)
+}
+
+/// A percentage with one decimal, rounded down: 100.0 is nothing less. All of nothing is all.
+fn percent(part: u64, whole: u64) -> String {
+    let permille = if whole == 0 { 1000 } else { permille(part, whole) };
+    format!("{}.{}", permille / 10, permille % 10)
+}
+
 /// Name of this host, as the kernel has it.
 fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")

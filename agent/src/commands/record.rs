@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sonde_ebpf::StackEnd;
 use tokio::process::{Child, Command};
 
-use super::{environment, host_name, stop_signal};
+use super::{environment, host_name, percent, stop_signal};
 use crate::{
     aggregate::{ProfileWindow, Trust},
     config::{Output, OutputFormat, RecordArgs, RecordSettings, record_settings},
@@ -31,6 +31,11 @@ pub(super) fn record(args: &RecordArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (window, command) = runtime.block_on(take(&settings))?;
     write(&settings, &window)?;
+    succeeded(command)
+}
+
+/// A command that failed fails what was told to run it.
+pub(super) fn succeeded(command: Option<ExitStatus>) -> anyhow::Result<()> {
     match command {
         Some(status) if !status.success() => anyhow::bail!("the command ended with {status}"),
         _ => Ok(()),
@@ -177,8 +182,10 @@ fn completeness(trust: &Trust) -> Option<String> {
     }
     let all: u64 = by_reason.values().sum();
     let complete = by_reason.remove(StackEnd::Complete.label()).unwrap_or(0);
-    let permille = complete.checked_mul(1000)?.checked_div(all)?;
-    let mut said = format!("stacks: {}.{} % complete", permille / 10, permille % 10);
+    if all == 0 {
+        return None;
+    }
+    let mut said = format!("stacks: {} % complete", percent(complete, all));
     let mut others: Vec<(&str, u64)> = by_reason.into_iter().collect();
     others.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     for (reason, count) in others {
