@@ -64,6 +64,7 @@ pub(crate) fn begin<'a>(ctx: &PerfEventContext) -> Option<&'a mut Scratch> {
     let ids = bpf_get_current_pid_tgid();
     let (pid, tid) = ((ids >> 32) as u32, ids as u32);
     if tid == 0 {
+        cost::add(started_ns);
         return None;
     }
     let scratch = scratch()?;
