@@ -25,6 +25,19 @@ pub struct Chain {
     frames: Vec<String>,
 }
 
+/// Where threads begin, as C libraries and Go name it.
+const STARTS: [&str; 8] = [
+    "_start",
+    // What ld.so's `_start` goes on in.
+    "_dl_start_user",
+    "clone3",
+    "__clone3",
+    "start_thread",
+    "__clone",
+    "runtime.goexit",
+    "runtime.clone",
+];
+
 /// Where functions of the kernel begin, when the processor has left user space.
 const KERNEL_ENTRIES: [&str; 4] = ["asm_", "entry_SYSCALL", "ret_from_fork", "error_entry"];
 /// `*` stands for at least one frame and at most this many.
@@ -97,6 +110,10 @@ impl Chain {
         user.iter().position(|frame| same(&self.frames[0], frame)).map(|at| &user[at..])
     }
 
+    fn leaf(&self) -> &str {
+        self.frames.last().map_or("*", String::as_str)
+    }
+
     /// Whether the stack is this chain from its first function to its leaf, nothing missing and
     /// nothing added.
     #[must_use]
@@ -109,6 +126,55 @@ impl Chain {
     pub fn is_begun(&self, user: &[String]) -> bool {
         self.from(user).is_some_and(|user| fits(&self.frames, user, true))
     }
+}
+
+/// Whether frames begin where threads do. At its end a process has no user space any more.
+pub(crate) fn reaches_the_start(user: &[String]) -> bool {
+    user.first().is_none_or(|frame| STARTS.contains(&frame.as_str()))
+}
+
+/// How well stacks show chains whose leaves are their own, in percent of the samples in these leaves
+/// and in percentage points. A stack that breaks off is known by its leaf alone.
+#[derive(Debug, PartialEq)]
+pub struct Shown {
+    /// Stacks that reach their thread's start.
+    pub whole: f64,
+    /// Those of them that are the chain, nothing missing and nothing added.
+    pub exact: f64,
+    /// The share that is furthest from the true one.
+    pub off_by: f64,
+}
+
+impl Shown {
+    /// Compares. Chains whose leaf is any library's are left out.
+    #[must_use]
+    pub fn of(chains: &[Chain], stacks: &[Stack]) -> Self {
+        let own: Vec<&Chain> = chains.iter().filter(|chain| chain.leaf() != "*").collect();
+        let count = |chain: &Chain, wanted: fn(&Chain, &Stack) -> bool| -> u64 {
+            let at_leaf = |stack: &&Stack| stack.user.iter().any(|frame| same(chain.leaf(), frame));
+            let wanted = stacks.iter().filter(at_leaf).filter(|stack| wanted(chain, stack));
+            wanted.map(|stack| stack.count).sum()
+        };
+        let sum = |wanted| -> u64 { own.iter().map(|chain| count(chain, wanted)).sum() };
+        let all = precise(sum(|_, _| true).max(1));
+        let used = precise(own.iter().map(|chain| chain.used).sum::<u64>().max(1));
+        let off = |chain: &&Chain| {
+            (precise(count(chain, |_, _| true)) / all - precise(chain.used) / used).abs()
+        };
+        let exact = |chain: &Chain, stack: &Stack| {
+            reaches_the_start(&stack.user) && chain.is_whole(&stack.user)
+        };
+        Self {
+            whole: 100.0 * precise(sum(|_, stack| reaches_the_start(&stack.user))) / all,
+            exact: 100.0 * precise(sum(exact)) / all,
+            off_by: 100.0 * own.iter().map(off).fold(0.0, f64::max),
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of samples are small")]
+pub(crate) fn precise(count: u64) -> f64 {
+    count as f64
 }
 
 fn fits(frames: &[String], user: &[String], or_begun: bool) -> bool {
@@ -155,6 +221,21 @@ mod tests {
         let chains = chains("SHARE a 5 f;g\nother\nSHARE b 1 h\nSHARE a 7 f;g\n").expect("two");
         let used: Vec<_> = chains.iter().map(|chain| (chain.name.as_str(), chain.used)).collect();
         assert_eq!(used, [("a", 12), ("b", 1)]);
+    }
+
+    #[test]
+    fn a_stack_that_breaks_off_counts_for_its_leaf_s_chain() {
+        let declared = "SHARE deep 300 deep;4(a,b);spin\nSHARE sort 100 sorted;*;compare;leaf\n";
+        let chains = chains(declared).expect("two");
+        let shown = |text: &str| Shown::of(&chains, &read(text).expect("folded"));
+        let good =
+            "x;_start;main;deep;a;b;a;b;spin 3\nx;_start;main;sorted;qsort;merge;compare;leaf 1";
+        assert_eq!(shown(good), Shown { whole: 100.0, exact: 100.0, off_by: 0.0 });
+        for wrong in ["x;_start;deep;a;b;a;spin 1", "x;_start;deep;a;b;q;a;b;spin 1"] {
+            assert_eq!(shown(wrong), Shown { whole: 100.0, exact: 0.0, off_by: 25.0 }, "{wrong}");
+        }
+        let cut = shown("x;deep;a;b;a;b;spin 1");
+        assert_eq!(cut, Shown { whole: 0.0, exact: 0.0, off_by: 25.0 });
     }
 
     #[test]

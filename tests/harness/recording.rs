@@ -7,21 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
-use crate::folded::{self, Chain, Stack};
+use crate::folded::{self, Chain, Stack, precise, reaches_the_start};
 use crate::record;
-
-/// Where threads begin, as C libraries and Go name it.
-const STARTS: [&str; 8] = [
-    "_start",
-    // What ld.so's `_start` goes on in.
-    "_dl_start_user",
-    "clone3",
-    "__clone3",
-    "start_thread",
-    "__clone",
-    "runtime.goexit",
-    "runtime.clone",
-];
 
 /// A recording of a command: its stacks, and the chains that it declared.
 pub struct Recording {
@@ -99,14 +86,16 @@ impl Recording {
     /// When it does not.
     #[track_caller]
     pub fn reaches_the_start(&self, percent: f64) {
-        // At its end a process has no user space any more.
-        let reaches =
-            |user: &[String]| user.first().is_none_or(|frame| STARTS.contains(&frame.as_str()));
-        let good = self.stacks.iter().filter(|stack| stack.in_exec || reaches(&stack.user));
+        let good =
+            self.stacks.iter().filter(|stack| stack.in_exec || reaches_the_start(&stack.user));
         let good = good.map(|stack| stack.count).sum();
         let all = self.count(|_| true);
         let found = 100.0 * precise(good) / precise(all);
-        assert!(found >= percent, "{found:.2} % of {all} reach it, not:\n{}", self.others(reaches));
+        assert!(
+            found >= percent,
+            "{found:.2} % of {all} reach it, not:\n{}",
+            self.others(reaches_the_start)
+        );
     }
 
     /// The frames of each chain are exact, and in `whole` percent of its samples it is whole.
@@ -147,9 +136,4 @@ impl Recording {
             assert!(off <= points, "{}: {found:.2} % of {all}, used {expected:.2} %", chain.name);
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of samples are small")]
-fn precise(count: u64) -> f64 {
-    count as f64
 }

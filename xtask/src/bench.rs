@@ -1,7 +1,6 @@
 //! `cargo xtask bench`: what Sonde costs, beside what others cost in the same run on this machine.
 
 mod agent;
-mod chains;
 mod collector;
 mod measure;
 mod stacks;

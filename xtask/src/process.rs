@@ -53,6 +53,16 @@ impl Process {
         }
     }
 
+    /// Waits for its own end; returns what it wrote.
+    pub(crate) fn ended(&mut self) -> Result<String> {
+        let status = self.child.wait().context("wait for a process")?;
+        self.ended = true;
+        if !status.success() {
+            bail!("{} ended ({status}). Its last lines:\n{}", self.name, self.last_lines(12));
+        }
+        fs::read_to_string(&self.log).with_context(|| format!("read {}", self.log.display()))
+    }
+
     /// The process's id: what the kernel calls `tgid`.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

@@ -1,7 +1,8 @@
 //! Stacks of programs without frame pointers: ours, perf's and bcc's, of the same two busy processes
-//! one after the other. How many are whole and exact, and what it cost to get them.
+//! one after the other. How many are whole and exact, and what it cost to get them; then what one of
+//! ours costs by its depth.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -9,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::bench::chains::{Chain, Stack, folded, perf_script};
 use crate::bench::measure::{BpfStatistics, Cost, bpf, wait_with_cost};
+use crate::command::output;
+use crate::process::Process;
 use crate::stack::{remove, scratch};
 use crate::{place, workloads};
 
@@ -18,20 +20,27 @@ const SECONDS: u64 = 15;
 const FREQUENCY: &str = "97";
 /// CPU time of each busy process: longer than any recording with its start and end.
 const BUSY_SECONDS: &str = "19";
+/// Of these chains, one begins late, so its share of a recording is not that of its process's life;
+/// of the other, only a half can be told by its leaf.
+const SKIPPED: &str = "late,signal";
+
+/// Chains of one depth each, in frames, by what the workload calls them.
+const DEPTHS: [(&str, u32); 3] = [("twelve", 12), ("sixty", 60), ("deep", 900)];
+const DEPTH_SECONDS: u64 = 5;
 
 /// One way to record.
 struct Recorder {
     name: &'static str,
     command: fn(&Path) -> Command,
-    /// What it wrote, as stacks.
-    read: fn(&Path) -> Result<Vec<Stack>>,
+    /// Makes folded stacks of what it wrote.
+    fold: fn(&Path) -> Result<()>,
 }
 
 const RECORDERS: [Recorder; 4] = [
-    Recorder { name: "sonde-agent record", command: sonde, read: read_folded },
-    Recorder { name: "perf record -g", command: perf_frame_pointers, read: read_perf },
-    Recorder { name: "perf record --call-graph dwarf", command: perf_dwarf, read: read_perf },
-    Recorder { name: "bcc profile", command: bcc, read: read_folded },
+    Recorder { name: "sonde-agent record", command: sonde, fold: is_folded },
+    Recorder { name: "perf record -g", command: perf_frame_pointers, fold: fold_perf },
+    Recorder { name: "perf record --call-graph dwarf", command: perf_dwarf, fold: fold_perf },
+    Recorder { name: "bcc profile", command: bcc, fold: is_folded },
 ];
 
 pub(super) fn run() -> Result<()> {
@@ -50,56 +59,94 @@ pub(super) fn run() -> Result<()> {
             Err(error) => println!("| {} | not measured: {error:#} |", recorder.name),
         }
     }
+    println!("\n| frames | µs in BPF per sample of ours |\n|---|---|");
+    for (chain, frames) in DEPTHS {
+        println!("| {frames} | {:.1} |", by_depth(chain, &programs, &folder)?);
+    }
     remove(&folder);
     Ok(())
 }
 
 fn record(recorder: &Recorder, programs: &Path, folder: &Path) -> Result<String> {
-    let busy = [busy(programs)?, busy(programs)?];
-    sleep(Duration::from_secs(1));
+    let libraries = ["plugin.so", "late.so"].map(|name| programs.join(name));
+    let mut chains = Command::new(programs.join("chains"));
+    chains.arg(BUSY_SECONDS).args(&libraries);
+    let mut busy = two(&chains, folder)?;
     let file = folder.join("out.folded");
+    let log = folder.join("recorder.log");
+    let errors = File::create(&log).context("create a log")?;
     let mut command = (recorder.command)(&file);
-    let log = fs::File::create(folder.join("recorder.log")).context("create a log")?;
-    let out =
-        if recorder.name.starts_with("bcc") { fs::File::create(&file)? } else { log.try_clone()? };
+    command.stdin(Stdio::null()).stderr(errors);
+    if recorder.name.starts_with("bcc") {
+        command.stdout(File::create(&file).context("create its output")?);
+    }
     let started = Instant::now();
-    let child = command.stdin(Stdio::null()).stdout(out).stderr(log).spawn();
-    let child = child.with_context(|| format!("start {}", recorder.name))?;
+    let child = command.spawn().with_context(|| format!("start {}", recorder.name))?;
     // Shortly before its end: its programs go with it.
     sleep(Duration::from_millis(1000 * SECONDS - 500));
     let (in_bpf, runs) = bpf(child.id()).unwrap_or_default();
     let (status, Cost { cpu_seconds, peak_mib }) = wait_with_cost(child)?;
     let ready = started.elapsed().as_secs_f64() - SECONDS as f64;
-    let said = fs::read_to_string(folder.join("recorder.log")).unwrap_or_default();
+    let said = fs::read_to_string(&log).unwrap_or_default();
     ensure!(status.success(), "{status}: {}", said.lines().last().unwrap_or_default());
-    let mut chains: Vec<Chain> = Vec::new();
-    for process in busy {
-        let output = process.wait_with_output().context("wait for a busy process")?;
-        Chain::add_all(&mut chains, &String::from_utf8_lossy(&output.stdout))?;
+    let mut declared = String::new();
+    for process in &mut busy {
+        declared.push_str(&process.ended()?);
     }
-    // One begins late, so its share of a recording is not that of its process's life; of the other,
-    // only the handler's half can be told by its leaf.
-    chains.retain(|chain| !["late", "signal"].contains(&chain.name()));
     let written = fs::metadata(&file).map_or(0, |file| file.len()) as f64 / 1e6;
-    let stacks = (recorder.read)(&file)?;
-    let seen = crate::bench::chains::judge(&chains, &stacks);
+    (recorder.fold)(&file)?;
+    let shown = judged(&file, &declared, folder)?;
     let per_run = if runs > 0 { format!("{:.1}", in_bpf * 1e6 / runs as f64) } else { "-".into() };
     Ok(format!(
-        "| {} | {cpu_seconds:.2} | {per_run} | {peak_mib:.0} | {written:.1} | {ready:.2} | {:.1} % | {:.1} % | {:.1} points |",
-        recorder.name, seen.whole, seen.exact, seen.off_by
+        "| {} | {cpu_seconds:.2} | {per_run} | {peak_mib:.0} | {written:.1} | {ready:.2} | {shown} |",
+        recorder.name
     ))
 }
 
-fn busy(programs: &Path) -> Result<std::process::Child> {
-    let mut chains = Command::new(programs.join("chains"));
-    chains.arg(BUSY_SECONDS).args([programs.join("plugin.so"), programs.join("late.so")]);
-    chains.stdout(Stdio::piped()).spawn().context("start a busy process")
+/// Microseconds in BPF for each of our samples of a chain.
+fn by_depth(chain: &str, programs: &Path, folder: &Path) -> Result<f64> {
+    let mut chains = Command::new(programs.join("chains-static"));
+    chains.args([BUSY_SECONDS, chain]);
+    let _busy = two(&chains, folder)?;
+    let agent = sonde_for(DEPTH_SECONDS + 2, &folder.join("out.folded"));
+    let mut agent = Process::start("agent", agent, folder)?;
+    // The first samples have no tables yet.
+    sleep(Duration::from_secs(1));
+    let (before, runs_before) = bpf(agent.id())?;
+    sleep(Duration::from_secs(DEPTH_SECONDS));
+    let (after, runs_after) = bpf(agent.id())?;
+    agent.ended()?;
+    Ok((after - before) * 1e6 / runs_after.saturating_sub(runs_before).max(1) as f64)
+}
+
+/// Two processes of the same program, which keep both CPUs busy.
+fn two(program: &Command, folder: &Path) -> Result<[Process; 2]> {
+    let start = |name| {
+        let mut command = Command::new(program.get_program());
+        command.args(program.get_args());
+        Process::start(name, command, folder)
+    };
+    let busy = [start("busy-1")?, start("busy-2")?];
+    sleep(Duration::from_secs(1));
+    Ok(busy)
+}
+
+/// What the harness's reader of chains, which the end-to-end cases trust, says of folded stacks.
+fn judged(file: &Path, declared: &str, folder: &Path) -> Result<String> {
+    let told = folder.join("declared");
+    fs::write(&told, declared).with_context(|| format!("write {}", told.display()))?;
+    let words = ["bench", "--quiet", "--workspace", "--profile=dev", "--bench=judge", "--"];
+    output(super::optimised(&words).arg(file).arg(&told).arg(SKIPPED))
 }
 
 fn sonde(file: &Path) -> Command {
+    sonde_for(SECONDS, file)
+}
+
+fn sonde_for(seconds: u64, file: &Path) -> Command {
     let agent = place::built("sonde-agent").unwrap_or_else(|_| PathBuf::from("sonde-agent"));
     let mut command = Command::new(agent);
-    command.args(["record", "--frequency", FREQUENCY, "--duration", &format!("{SECONDS}s"), "-o"]);
+    command.args(["record", "--frequency", FREQUENCY, "--duration", &format!("{seconds}s"), "-o"]);
     command.arg(file);
     command
 }
@@ -125,18 +172,46 @@ fn bcc(_file: &Path) -> Command {
     command
 }
 
-fn read_folded(file: &Path) -> Result<Vec<Stack>> {
-    folded(&fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?)
+fn is_folded(_file: &Path) -> Result<()> {
+    Ok(())
 }
 
-/// What perf wrote, named by perf.
-fn read_perf(file: &Path) -> Result<Vec<Stack>> {
-    let started = Instant::now();
+/// Puts perf's own names in place of what it recorded.
+fn fold_perf(file: &Path) -> Result<()> {
     let mut script = Command::new("perf");
-    script
-        .args(["script", "--no-inline", "--max-stack", "1024", "-F", "comm,ip,sym", "-i"])
-        .arg(file);
-    let output = script.stderr(Stdio::null()).output().context("run perf script")?;
+    script.args(["script", "--no-inline", "--max-stack", "1024", "-F", "comm,ip,sym", "-i"]);
+    let started = Instant::now();
+    let said = script.arg(file).stderr(Stdio::null()).output().context("run perf script")?;
     eprintln!("perf script took {:.1} s to name these", started.elapsed().as_secs_f64());
-    Ok(perf_script(&String::from_utf8_lossy(&output.stdout)))
+    let folded = fold(&String::from_utf8_lossy(&said.stdout));
+    fs::write(file, folded).with_context(|| format!("write {}", file.display()))
+}
+
+/// What `perf script -F comm,ip,sym` writes, a line with the program's name, then a frame a line, leaf
+/// first, then an empty line, as folded stacks of one sample each.
+fn fold(script: &str) -> String {
+    let mut folded = String::new();
+    for block in script.split("\n\n").map(|block| block.trim_matches('\n')) {
+        let mut lines = block.lines();
+        let Some(program) = lines.next() else { continue };
+        folded.push_str(program.trim());
+        for line in lines.rev() {
+            let (_address, name) = line.trim().split_once(' ').unwrap_or_default();
+            folded.push(';');
+            folded.push_str(name);
+        }
+        folded.push_str(" 1\n");
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold;
+
+    #[test]
+    fn perf_s_stacks_are_turned_round() {
+        let script = "chains \n\t  55 spin\n\t  66 b\n\t  77 _start\n\nswapper \n\n";
+        assert_eq!(fold(script), "chains;_start;b;spin 1\nswapper 1\n");
+    }
 }
