@@ -1,4 +1,5 @@
-//! Compiles the BPF programs of `agent-ebpf` into `OUT_DIR/sonde-ebpf.bpf.o`.
+//! Compiles the BPF programs of `agent-ebpf` into `OUT_DIR/sonde-ebpf.bpf.o`, and those that are
+//! only measured beside them.
 //!
 //! What that needs (the standard library's source, bpf-linker) is provisioned once by
 //! `cargo xtask setup`; nothing is fetched from here. Setup may leave a record of another choice,
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 const TARGET: &str = "bpfel-unknown-none";
+/// The agent's programs, and those of its benches.
+const BINARIES: [&str; 2] = ["sonde-ebpf", "sonde-ebpf-bench"];
 const LINKER: &str = "bpf-linker-0.10.1/bin/bpf-linker";
 
 fn main() -> ExitCode {
@@ -50,12 +53,14 @@ fn compile() -> Result<(), Problem> {
         .join("bpf");
     let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
     run(toolchain.build(&workspace, &target_dir, &arch))?;
-    let (object, copy) =
-        (target_dir.join(TARGET).join("bpf/sonde-ebpf"), out_dir.join("sonde-ebpf.bpf.o"));
-    let failed = |e| Problem::Failed(format!("copy {}: {e}", object.display()));
-    let mut bytes = fs::read(&object).map_err(failed)?;
-    spell_unions_as_kernels_do(&mut bytes);
-    fs::write(&copy, bytes).map_err(failed)
+    for binary in BINARIES {
+        let object = target_dir.join(TARGET).join("bpf").join(binary);
+        let failed = |e| Problem::Failed(format!("copy {}: {e}", object.display()));
+        let mut bytes = fs::read(&object).map_err(failed)?;
+        spell_unions_as_kernels_do(&mut bytes);
+        fs::write(out_dir.join(format!("{binary}.bpf.o")), bytes).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// The linker makes identifiers of the names of generic structs, but not of unions, and a kernel
@@ -112,7 +117,7 @@ impl Toolchain {
 
     fn build(&self, workspace: &Path, target_dir: &Path, arch: &str) -> Command {
         let mut command = Command::new(&self.cargo);
-        command.current_dir(workspace).args(["build", "--package=sonde-ebpf", "--bin=sonde-ebpf"]);
+        command.current_dir(workspace).args(["build", "--package=sonde-ebpf", "--bins"]);
         command.args(["--features=programs", "--profile=bpf", "-Zbuild-std=core", "--target"]);
         command.arg(TARGET).arg("--target-dir").arg(target_dir);
         // clippy comes as a wrapper, cross builds and coverage as flags: none is meant for BPF.

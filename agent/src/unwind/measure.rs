@@ -1,11 +1,11 @@
-//! What the tables of a whole file would take: for benches, nothing is kept.
+//! The tables of a whole file: for benches, nothing is kept of them.
 
-use sonde_ebpf::unwind::PAGE_TEXT_BYTES;
+use sonde_ebpf::unwind::{PAGE_TEXT_BYTES, Rule, find_rule};
 
 use super::{
     CfiError,
     file::{Layout, Source},
-    page::rows_in,
+    page::{OwnPage, rows_in},
 };
 use crate::symbol::elf::ElfFile;
 
@@ -20,19 +20,50 @@ pub struct TableSize {
     pub bytes: u64,
 }
 
+/// The table of 64 KiB of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltPage {
+    /// First byte of the text (SVMA).
+    pub svma: u64,
+    /// The page as the kernel side reads it, but for its generation and time of use.
+    pub bytes: Vec<u8>,
+}
+
+impl BuiltPage {
+    /// Every address of the text at which another rule begins to hold, and that rule.
+    pub fn rules(&self) -> impl Iterator<Item = (u64, Rule)> {
+        let page = OwnPage(&self.bytes);
+        let mut last = None;
+        (self.svma..self.svma + PAGE_TEXT_BYTES).filter_map(move |svma| {
+            let rule = find_rule(&page, svma);
+            (last.replace(rule) != Some(rule)).then_some((svma, rule))
+        })
+    }
+}
+
 /// Builds every page of a file, as the first samples in each would.
 ///
 /// # Errors
 /// If the file has no descriptions that can be used.
-pub fn measure(elf: &ElfFile) -> Result<TableSize, CfiError> {
+pub fn build_all(elf: &ElfFile) -> Result<impl Iterator<Item = BuiltPage>, CfiError> {
     let layout = Layout::of(elf);
     let mut source = Source::open(elf)?;
+    Ok((0..u64::from(layout.pages)).map(move |page| {
+        let svma = (layout.first_page + page) * PAGE_TEXT_BYTES;
+        BuiltPage { svma, bytes: source.build(svma) }
+    }))
+}
+
+/// Builds every page of a file and says what they take.
+///
+/// # Errors
+/// If the file has no descriptions that can be used.
+pub fn measure(elf: &ElfFile) -> Result<TableSize, CfiError> {
     let mut size = TableSize::default();
-    for page in 0..u64::from(layout.pages) {
-        let bytes = source.build((layout.first_page + page) * PAGE_TEXT_BYTES);
+    for page in build_all(elf)? {
         size.pages += 1;
-        size.rows += rows_in(&bytes);
-        size.bytes += bytes.len() as u64;
+        size.rows += rows_in(&page.bytes);
+        size.bytes += page.bytes.len() as u64;
     }
     Ok(size)
 }

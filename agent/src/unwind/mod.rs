@@ -28,5 +28,5 @@ mod unwinder;
 pub use arena::ArenaCounts;
 pub use cfi::CfiError;
 pub use code::CodeTable;
-pub use measure::{TableSize, measure};
+pub use measure::{BuiltPage, TableSize, build_all, measure};
 pub use unwinder::{UnwindCounts, Unwinder};
