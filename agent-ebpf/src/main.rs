@@ -20,8 +20,8 @@ use programs::{profile, walk};
 #[perf_event]
 pub fn cpu_sample(ctx: PerfEventContext) -> u32 {
     if let Some(scratch) = profile::begin(&ctx) {
-        let (walk, frames) = scratch.user_stack();
-        walk::walk(walk, frames);
+        let (walk, frames, stack) = scratch.user_stack();
+        walk::walk(walk, frames, stack);
         profile::finish(&ctx, scratch);
     }
     0
@@ -41,8 +41,8 @@ pub fn cpu_sample_steps(ctx: PerfEventContext) -> u32 {
 #[perf_event]
 pub fn cpu_sample_more(ctx: PerfEventContext) -> u32 {
     if let Some(scratch) = profile::scratch() {
-        let (walk, frames) = scratch.user_stack();
-        walk::walk_steps(walk, frames);
+        let (walk, frames, stack) = scratch.user_stack();
+        walk::walk_steps(walk, frames, stack);
         walk::follow(&ctx, walk);
         profile::finish(&ctx, scratch);
     }

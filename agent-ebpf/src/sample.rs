@@ -16,7 +16,8 @@ pub struct SampleHeader {
     pub tid: u32,
     /// Time of the sample on `CLOCK_BOOTTIME`, in nanoseconds.
     pub boot_ns: u64,
-    /// The thread's cgroup (version 2 hierarchy), which outlives the process as a name for it.
+    /// The thread's cgroup (version 2 hierarchy), which outlives the process as a name for it; 0 of a
+    /// process whose code the agent has told.
     pub cgroup_id: u64,
     /// Name of the thread, padded with zeros.
     pub comm: [u8; COMM_BYTES],

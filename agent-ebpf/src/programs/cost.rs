@@ -7,10 +7,11 @@ use aya_ebpf::{helpers::generated, macros::map, maps::PerCpuArray};
 #[map]
 static COST_NS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
+/// The time on `CLOCK_BOOTTIME`, which samples are stamped with: one clock for both.
 #[inline(always)]
 pub(crate) fn now() -> u64 {
     // SAFETY: the helper takes nothing and has no preconditions.
-    unsafe { generated::bpf_ktime_get_ns() }
+    unsafe { generated::bpf_ktime_get_boot_ns() }
 }
 
 /// Adds the time since `start`.

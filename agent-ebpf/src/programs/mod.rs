@@ -4,5 +4,6 @@ pub(crate) mod cost;
 pub(crate) mod drops;
 pub(crate) mod profile;
 mod registers;
+mod stack;
 pub(crate) mod tables;
 pub(crate) mod walk;

@@ -19,6 +19,7 @@ use sonde_ebpf::{
 use super::{
     cost, drops,
     registers::{self, Saved},
+    stack::Stack,
     walk::{Frames, Walk},
 };
 
@@ -38,7 +39,7 @@ static WAKE_BYTES: Global<u64> = Global::new(1 << 16);
 #[repr(C)]
 pub(crate) struct Scratch {
     walk: Walk,
-    started_ns: u64,
+    stack: Stack,
     header: SampleHeader,
     /// User frames, kernel frames, and where the walk could not end, a [`Resume`] and the stack.
     body: [u64; BODY_WORDS],
@@ -68,14 +69,11 @@ pub(crate) fn begin<'a>(ctx: &PerfEventContext) -> Option<&'a mut Scratch> {
         return None;
     }
     let scratch = scratch()?;
-    scratch.started_ns = started_ns;
     scratch.header = SampleHeader {
         pid,
         tid,
-        // SAFETY: these helpers take no pointers and have no preconditions.
-        boot_ns: unsafe { generated::bpf_ktime_get_boot_ns() },
-        // SAFETY: as above.
-        cgroup_id: unsafe { generated::bpf_get_current_cgroup_id() },
+        boot_ns: started_ns,
+        cgroup_id: 0,
         comm: bpf_get_current_comm().unwrap_or_default(),
         user_frames: 0,
         kernel_frames: 0,
@@ -87,8 +85,9 @@ pub(crate) fn begin<'a>(ctx: &PerfEventContext) -> Option<&'a mut Scratch> {
     let room = unsafe { &mut *scratch.body.as_mut_ptr().cast::<Saved>() };
     match registers::read(ctx, &mut scratch.walk.resume, room) {
         Ok(()) => {
-            let (walk, frames) = scratch.user_stack();
+            let (walk, frames, stack) = scratch.user_stack();
             walk.begin(pid, frames);
+            stack.begin();
         }
         Err(end) => scratch.walk.refuse(end),
     }
@@ -105,12 +104,12 @@ pub(crate) fn scratch<'a>() -> Option<&'a mut Scratch> {
 }
 
 impl Scratch {
-    /// The walk and where its frames go.
+    /// The walk, where its frames go, and what it reads.
     #[inline(always)]
-    pub(crate) fn user_stack(&mut self) -> (&mut Walk, &mut Frames) {
+    pub(crate) fn user_stack(&mut self) -> (&mut Walk, &mut Frames, &mut Stack) {
         // SAFETY: the body begins with room for all user frames.
         let frames = unsafe { &mut *self.body.as_mut_ptr().cast::<Frames>() };
-        (&mut self.walk, frames)
+        (&mut self.walk, frames, &mut self.stack)
     }
 }
 
@@ -119,6 +118,11 @@ impl Scratch {
 pub(crate) fn finish(ctx: &PerfEventContext, scratch: &mut Scratch) {
     scratch.header.user_frames = scratch.walk.frames as u16;
     scratch.header.stack_end = scratch.walk.end();
+    if !scratch.walk.is_of_known_process() {
+        // Four pointers away: only for who may be gone before the agent can ask for it.
+        // SAFETY: the helper takes nothing and has no preconditions.
+        scratch.header.cgroup_id = unsafe { generated::bpf_get_current_cgroup_id() };
+    }
     let mut at = usize::from(scratch.header.user_frames) & (FRAMES_WORDS - 1);
     if !registers::in_user_mode(ctx) {
         let kernel_frames = kernel_stack(ctx, &mut scratch.body, at);
@@ -139,7 +143,7 @@ pub(crate) fn finish(ctx: &PerfEventContext, scratch: &mut Scratch) {
         drops::count(DropReason::SampleRingFull);
         debug!(ctx, "sample ring full, {} bytes lost", size);
     }
-    cost::add(scratch.started_ns);
+    cost::add(scratch.header.boot_ns);
 }
 
 /// Writes the kernel's frames at `body[at..]`; returns how many.

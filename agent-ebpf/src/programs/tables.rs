@@ -19,7 +19,7 @@ const SHARED: u32 = 1 << 10;
 #[map]
 static PROCESSES: HashMap<u32, ProcessCode> = HashMap::with_max_entries(MAX_PROCESSES, 0);
 
-/// When processes last became another program, on `CLOCK_BOOTTIME`.
+/// When processes last became another program, on `CLOCK_BOOTTIME`. Read by the agent only.
 #[map]
 static EXECS: LruHashMap<u32, u64> = LruHashMap::with_max_entries(MAX_PROCESSES, 0);
 
@@ -37,20 +37,17 @@ static ARENA: Array<[u8; ARENA_ELEMENT_BYTES]> = Array::with_max_entries(1, SHAR
 #[map]
 static EPOCH: Array<u64> = Array::with_max_entries(1, SHARED);
 
-/// What is known of a process, unless it became another program since.
+/// What is known of a process.
 #[inline(always)]
 pub(crate) fn process(pid: u32) -> Option<ProcessCode> {
     // SAFETY: the element may be replaced meanwhile, but the kernel frees it only after this program.
-    let code = unsafe { PROCESSES.get(pid) }.copied()?;
-    // SAFETY: as above.
-    match unsafe { EXECS.get(pid) } {
-        Some(exec_ns) if *exec_ns >= code.known_until_ns => None,
-        _ => Some(code),
-    }
+    unsafe { PROCESSES.get(pid) }.copied().filter(|code| code.count > 0)
 }
 
-/// Takes note that a process has become another program. What the agent tells of it may still be
-/// what it was before: it learns of this at its next look at the rings.
+/// Takes note that a process has become another program, and forgets what is known of it: first the
+/// one, then the other. The agent, which learns of this later and may be about to tell what the process
+/// was, puts an empty element there, looks at the note, and only then fills the element, if it is still
+/// there.
 #[inline(always)]
 pub(crate) fn exec(pid: u32) {
     // SAFETY: the helper takes nothing and has no preconditions.

@@ -2,19 +2,14 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::{
-    helpers::{bpf_probe_read_user, generated},
-    macros::map,
-    maps::ProgramArray,
-    programs::PerfEventContext,
-};
+use aya_ebpf::{helpers::generated, macros::map, maps::ProgramArray, programs::PerfEventContext};
 use sonde_ebpf::{
     Resume, StackEnd,
     limits::MAX_USER_FRAMES,
-    unwind::{Machine, MappedCode, MappingKind, Memory, ProcessCode, Rule, step},
+    unwind::{Machine, MappedCode, MappingKind, ProcessCode, Rule, step},
 };
 
-use super::tables;
+use super::{stack::Stack, tables};
 
 /// Where a walk has got to. Lives in a map: the BPF stack is too small for it.
 #[repr(C)]
@@ -61,6 +56,12 @@ impl Walk {
         self.end = end as u32;
     }
 
+    /// Whether the agent has told of the process.
+    #[inline(always)]
+    pub(crate) fn is_of_known_process(&self) -> bool {
+        self.end != StackEnd::ProcessUnknown as u32 && self.end != StackEnd::KernelThread as u32
+    }
+
     /// Whether there is another frame to look for.
     #[inline(always)]
     pub(crate) fn goes_on(&self) -> bool {
@@ -86,11 +87,11 @@ impl Walk {
 
     /// Goes to the caller; says whether there may be another.
     #[inline(always)]
-    fn advance(&mut self, frames: &mut Frames) -> bool {
+    fn advance(&mut self, frames: &mut Frames, stack: &mut Stack) -> bool {
         if self.end != GOES_ON {
             return false;
         }
-        let stepped = self.step();
+        let stepped = self.step(stack);
         if let Err(end) = stepped {
             self.end = end as u32;
             return false;
@@ -111,7 +112,7 @@ impl Walk {
     }
 
     #[inline(always)]
-    fn step(&mut self) -> Result<(), StackEnd> {
+    fn step(&mut self, stack: &mut Stack) -> Result<(), StackEnd> {
         let address = self.resume.registers.rule_address();
         if address.wrapping_sub(self.mapping.start) >= self.mapping.end - self.mapping.start {
             let unmapped =
@@ -128,7 +129,7 @@ impl Walk {
         };
         self.guessed = (rule.kind() == Rule::FRAME_POINTER.kind()) as u32;
         let Resume { registers, general } = &mut self.resume;
-        let stepped = step::<Native, _>(rule, registers, general, &mut UserMemory);
+        let stepped = step::<Native, _>(rule, registers, general, stack);
         match stepped {
             Err(StackEnd::FramePointerEnd) if kind == MappingKind::Jit as u32 => Err(StackEnd::Jit),
             other => other,
@@ -140,12 +141,13 @@ impl Walk {
 struct Round {
     walk: *mut Walk,
     frames: *mut Frames,
+    stack: *mut Stack,
 }
 
 /// Walks to the end, however deep.
 #[inline(always)]
-pub(crate) fn walk(walk: &mut Walk, frames: &mut Frames) {
-    let mut round = Round { walk, frames };
+pub(crate) fn walk(walk: &mut Walk, frames: &mut Frames, stack: &mut Stack) {
+    let mut round = Round { walk, frames, stack };
     let context = (&raw mut round).cast::<c_void>();
     // SAFETY: `one_round` has the signature that the helper wants, and `round` outlives the call.
     unsafe {
@@ -165,9 +167,9 @@ const STEPS: usize = MAX_USER_FRAMES / 32;
 
 /// Walks a few frames further.
 #[inline(always)]
-pub(crate) fn walk_steps(walk: &mut Walk, frames: &mut Frames) {
+pub(crate) fn walk_steps(walk: &mut Walk, frames: &mut Frames, stack: &mut Stack) {
     for _ in 0..STEPS {
-        if !walk.advance(frames) {
+        if !walk.advance(frames, stack) {
             return;
         }
     }
@@ -187,30 +189,9 @@ extern "C" fn one_round(_index: u32, context: *mut c_void) -> i64 {
     let round = context.cast::<Round>();
     // SAFETY: the context is `walk`'s, whose pointers are valid for the whole loop and not used
     // by others meanwhile.
-    let (walk, frames) = unsafe { (&mut *(*round).walk, &mut *(*round).frames) };
-    i64::from(!walk.advance(frames))
-}
-
-/// The memory of the thread that runs on this CPU.
-struct UserMemory;
-
-impl Memory for UserMemory {
-    #[inline(always)]
-    fn word(&mut self, address: u64) -> Option<u64> {
-        // SAFETY: the helper checks the address itself.
-        unsafe { bpf_probe_read_user(address as *const u64) }.ok()
-    }
-
-    #[inline(always)]
-    fn two_words(&mut self, address: u64) -> Option<[u64; 2]> {
-        // SAFETY: as above.
-        unsafe { bpf_probe_read_user(address as *const [u64; 2]) }.ok()
-    }
-
-    #[inline(always)]
-    fn code_before(&mut self, address: u64) -> Option<u64> {
-        self.word(address.wrapping_sub(8))
-    }
+    let (walk, frames, stack) =
+        unsafe { (&mut *(*round).walk, &mut *(*round).frames, &mut *(*round).stack) };
+    i64::from(!walk.advance(frames, stack))
 }
 
 struct Native;

@@ -7,10 +7,8 @@
 pub struct ProcessCode {
     /// First element.
     pub first: u32,
-    /// How many.
+    /// How many; 0 of a process that is about to be told.
     pub count: u32,
-    /// Until when, on `CLOCK_BOOTTIME`, the agent knew what happened to the process.
-    pub known_until_ns: u64,
 }
 
 /// One executable mapping.
@@ -59,7 +57,7 @@ impl DirectoryEntry {
     pub const UNIT_BYTES: usize = 512;
 }
 
-const _: () = assert!(size_of::<ProcessCode>() == 16, "no padding: the programs read these bytes");
+const _: () = assert!(size_of::<ProcessCode>() == 8, "no padding: the programs read these bytes");
 const _: () = assert!(size_of::<MappedCode>() == 32, "no padding: the programs read these bytes");
 const _: () = assert!(size_of::<DirectoryEntry>() == 8, "one load reads both");
 

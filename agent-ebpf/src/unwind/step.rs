@@ -162,8 +162,9 @@ fn linked<M: Memory>(
     Ok((pc, fp))
 }
 
-/// Rules that few functions have. The CFA, or nothing if `registers` are already the caller's.
-#[inline(always)]
+/// Rules that few functions have. The CFA, or nothing if `registers` are already the caller's. Kept
+/// apart so that the usual way is short: a sample's code comes from far-away caches.
+#[inline(never)]
 fn unusual<A: Machine, M: Memory>(
     rule: Rule,
     registers: &mut Registers,

@@ -29,8 +29,9 @@ pub trait SharedRecords<T> {
 
 /// The processes whose code the kernel side knows.
 pub trait Processes {
-    /// Makes a process known, or known again. Whether there was room.
-    fn insert(&mut self, pid: u32, code: ProcessCode) -> bool;
+    /// Makes a process known, or known again, unless it became another program at or after a time (boot
+    /// time). Whether there was room.
+    fn insert(&mut self, pid: u32, code: ProcessCode, known_until_ns: u64) -> bool;
     /// Forgets a process.
     fn remove(&mut self, pid: u32);
 }

@@ -12,6 +12,7 @@ use aya::{
     Pod,
     maps::{HashMap, Map, MapData},
 };
+use aya_obj::generated::BPF_EXIST;
 use sonde_ebpf::unwind::{DirectoryEntry, MappedCode, ProcessCode};
 
 use super::tables::{Processes, SharedBytes, SharedRecords, SharedTables};
@@ -138,17 +139,30 @@ impl<T: Pod> SharedArray<T> {
     }
 }
 
-/// The map of processes.
-pub struct SharedProcesses(HashMap<MapData, u32, ProcessCode>);
+/// The map of processes, and when they last became another program.
+pub struct SharedProcesses {
+    codes: HashMap<MapData, u32, ProcessCode>,
+    execs: HashMap<MapData, u32, u64>,
+}
 
 impl Processes for SharedProcesses {
-    fn insert(&mut self, pid: u32, code: ProcessCode) -> bool {
-        self.0.insert(pid, code, 0).is_ok()
+    /// The kernel side notes an exec first and then takes the process out. So whenever it comes, an
+    /// empty element is found out by the note, or is no more there to be filled.
+    fn insert(&mut self, pid: u32, code: ProcessCode, known_until_ns: u64) -> bool {
+        if self.codes.insert(pid, ProcessCode::default(), 0).is_err() {
+            return false;
+        }
+        if self.execs.get(&pid, 0).is_ok_and(|exec_ns| exec_ns >= known_until_ns) {
+            self.remove(pid);
+        } else {
+            let _became_another = self.codes.insert(pid, code, u64::from(BPF_EXIST));
+        }
+        true
     }
 
     fn remove(&mut self, pid: u32) {
         // It is not there when it became another program, which the programs see themselves.
-        let _absent = self.0.remove(&pid);
+        let _absent = self.codes.remove(&pid);
     }
 }
 
@@ -174,13 +188,14 @@ impl SharedEpoch {
 pub(super) fn map(
     mut take: impl FnMut(&'static str) -> io::Result<Map>,
 ) -> io::Result<(UnwindMemory, SharedEpoch)> {
-    let processes = HashMap::try_from(take("PROCESSES")?).map_err(io::Error::other)?;
+    let codes = HashMap::try_from(take("PROCESSES")?).map_err(io::Error::other)?;
+    let execs = HashMap::try_from(take("EXECS")?).map_err(io::Error::other)?;
     let arena = Memory::map(take("ARENA")?, sonde_ebpf::limits::ARENA_ELEMENT_BYTES)?;
     let memory = SharedTables {
         arena: SharedArena(arena),
         directory: SharedArray::map(take("DIRECTORY")?)?,
         mappings: SharedArray::map(take("MAPPINGS")?)?,
-        processes: SharedProcesses(processes),
+        processes: SharedProcesses { codes, execs },
     };
     Ok((memory, SharedEpoch(SharedArray::map(take("EPOCH")?)?)))
 }

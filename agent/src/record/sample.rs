@@ -13,7 +13,7 @@ pub struct Sample {
     pub tid: u32,
     /// Time on `CLOCK_BOOTTIME`, in nanoseconds.
     pub boot_ns: u64,
-    /// Cgroup (version 2) of the thread.
+    /// Cgroup (version 2) of the thread, or 0.
     pub cgroup_id: u64,
     /// Name of the thread, padded with zeros.
     pub comm: [u8; COMM_BYTES],

@@ -53,8 +53,7 @@ impl<R: SharedRecords<MappedCode>, P: Processes> CodeTable<R, P> {
         {
             // The kernel side forgets a process that becomes another program: tell it again.
             known.last_use = self.uses;
-            let code = known.run.process_code(known_until_ns);
-            return self.processes.insert(pid, code);
+            return self.processes.insert(pid, known.run.process_code(), known_until_ns);
         }
         let run = self.run_of(code);
         self.forget(pid);
@@ -62,7 +61,7 @@ impl<R: SharedRecords<MappedCode>, P: Processes> CodeTable<R, P> {
             self.refused += 1;
             return false;
         };
-        if !self.processes.insert(pid, run.process_code(known_until_ns)) {
+        if !self.processes.insert(pid, run.process_code(), known_until_ns) {
             self.drop_run(run);
             self.refused += 1;
             return false;
@@ -136,9 +135,8 @@ impl<R: SharedRecords<MappedCode>, P: Processes> CodeTable<R, P> {
 }
 
 impl Run {
-    fn process_code(&self, known_until_ns: u64) -> ProcessCode {
-        let count = u32::try_from(self.code.len()).unwrap_or(0);
-        ProcessCode { first: self.first, count, known_until_ns }
+    fn process_code(&self) -> ProcessCode {
+        ProcessCode { first: self.first, count: u32::try_from(self.code.len()).unwrap_or(0) }
     }
 }
 
@@ -166,7 +164,7 @@ mod tests {
         table: &CodeTable<Vec<MappedCode>, HashMap<u32, ProcessCode>>,
         pid: u32,
     ) -> Option<Vec<MappedCode>> {
-        let ProcessCode { first, count, .. } = *table.processes.get(&pid)?;
+        let ProcessCode { first, count } = *table.processes.get(&pid)?;
         Some(table.records[first as usize..][..count as usize].to_vec())
     }
 
@@ -187,7 +185,6 @@ mod tests {
         table.processes.clear();
         table.publish(5, code(0x1000, 3), 9);
         assert_eq!(seen(&table, 5), Some(code(0x1000, 3)));
-        assert_eq!(table.processes[&5].known_until_ns, 9, "the kernel side may wait for that");
     }
 
     #[test]

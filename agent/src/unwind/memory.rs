@@ -43,7 +43,7 @@ impl<T> SharedRecords<T> for Vec<T> {
 }
 
 impl Processes for HashMap<u32, ProcessCode> {
-    fn insert(&mut self, pid: u32, code: ProcessCode) -> bool {
+    fn insert(&mut self, pid: u32, code: ProcessCode, _known_until_ns: u64) -> bool {
         self.insert(pid, code);
         true
     }
