@@ -1,4 +1,4 @@
-//! What it takes in the kernel to look up a row of libLLVM's tables: as the unwinder does it, and by a
+//! What it takes in the kernel to look up a row of a file's tables: as the unwinder does it, and by a
 //! binary search in an array map. Both are run by `BPF_PROG_TEST_RUN` in this one process (as root), over
 //! the same addresses, and must find the same rules.
 #![expect(clippy::print_stdout, reason = "a bench's result is what it prints")]
@@ -83,19 +83,10 @@ fn run(ebpf: &mut Ebpf, name: &str) -> Result<(f64, u64)> {
     Ok((duration.as_secs_f64() * 1e9 / LOOKUPS, found))
 }
 
-/// The file in `SONDE_BENCH_BINARIES`, else libLLVM of the compiler that built this.
+/// A large one, so that its rows do not fit into caches.
 fn binary() -> Result<PathBuf> {
-    if let Some(file) = std::env::var_os("SONDE_BENCH_BINARIES") {
-        return Ok(file.into());
-    }
-    let rustc = std::process::Command::new("rustc").args(["--print", "sysroot"]).output();
-    let root = String::from_utf8(rustc.context("run rustc")?.stdout)?;
-    let library = Path::new(root.trim()).join("lib");
-    let files =
-        std::fs::read_dir(&library).with_context(|| format!("list {}", library.display()))?;
-    let mut files = files.flatten().map(|entry| entry.path());
-    let is_llvm = |path: &PathBuf| path.to_string_lossy().contains("libLLVM");
-    files.find(is_llvm).context("the toolchain has no libLLVM; name a file in SONDE_BENCH_BINARIES")
+    let file = std::env::var_os("SONDE_BENCH_BINARIES");
+    file.map(PathBuf::from).context("name a large binary in SONDE_BENCH_BINARIES")
 }
 
 #[repr(C)]

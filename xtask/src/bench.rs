@@ -4,6 +4,7 @@ mod agent;
 mod collector;
 mod measure;
 mod stacks;
+mod tables;
 
 use std::process::Command;
 
@@ -12,11 +13,13 @@ use anyhow::{Result, bail};
 use crate::command::{cargo, output, run as run_command};
 use crate::place;
 
+const ALL: [&str; 4] = ["agent", "stacks", "tables", "collector"];
+
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let what: Vec<&str> = match args {
-        [] => vec!["agent", "stacks", "collector"],
-        [one] if ["agent", "stacks", "collector"].contains(&one.as_str()) => vec![one.as_str()],
-        _ => bail!("usage: cargo xtask bench [agent|stacks|collector]"),
+        [] => ALL.to_vec(),
+        [one] if ALL.contains(&one.as_str()) => vec![one.as_str()],
+        _ => bail!("usage: cargo xtask bench [{}]", ALL.join("|")),
     };
     if what != ["collector"] && !place::is_root() {
         bail!("the agent's benches load BPF programs, which needs root");
@@ -26,6 +29,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         match one {
             "agent" => agent::run()?,
             "stacks" => stacks::run()?,
+            "tables" => tables::run()?,
             _ => collector::run()?,
         }
     }
