@@ -19,7 +19,6 @@ use crate::{
     aggregate::{ProfileWindow, Trust},
     config::{Output, OutputFormat, RecordArgs, RecordSettings, record_settings},
     encode::{Heading, folded, pprof, svg},
-    kernel::DEFAULT_TABLE_BYTES,
     pipeline::{CaptureSettings, Counters, Pipeline, Targets},
     telemetry::start_log,
 };
@@ -90,7 +89,7 @@ fn capture(settings: &RecordSettings) -> CaptureSettings {
         targets,
         host: host_name(),
         debug_messages: tracing::enabled!(tracing::Level::DEBUG),
-        table_bytes: DEFAULT_TABLE_BYTES,
+        table_bytes: settings.table_bytes,
         debuginfod: settings.debuginfod.clone(),
     }
 }

@@ -10,7 +10,6 @@ use crate::{
     aggregate::ProfileWindow,
     config::Settings,
     export::push::{self, Identity, Pusher},
-    kernel::DEFAULT_TABLE_BYTES,
     pipeline::{CaptureSettings, Counters, Pipeline, Targets},
     telemetry::{bind, serve, start_log},
 };
@@ -69,7 +68,7 @@ fn capture(settings: &Settings, host: &str) -> CaptureSettings {
         targets: Targets::everybody(),
         host: host.to_owned(),
         debug_messages: tracing::enabled!(tracing::Level::DEBUG),
-        table_bytes: DEFAULT_TABLE_BYTES,
+        table_bytes: settings.table_bytes,
         debuginfod: settings.debuginfod.settings(),
     }
 }

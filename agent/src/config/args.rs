@@ -50,6 +50,8 @@ pub struct RunArgs {
     pub(super) host: Option<String>,
     #[arg(long, value_name = "LEVEL", help = helped("error, warn, info, debug, trace", "LOG", &Settings::default().log_level))]
     pub(super) log_level: Option<String>,
+    #[arg(long, value_name = "SIZE", help = helped("Memory for unwind tables, taken whole", "TABLE_BYTES", &show::bytes(&Settings::default().table_bytes)))]
+    pub(super) table_bytes: Option<String>,
     #[arg(long, value_name = "URLS", help = helped("Ask these servers for names of stripped programs; `env`: those in DEBUGINFOD_URLS", "DEBUGINFOD_URLS", &"nobody is asked"))]
     pub(super) debuginfod_urls: Option<String>,
 }
@@ -76,6 +78,8 @@ pub struct SpanArgs {
     pub(super) duration: Option<String>,
     #[arg(long, value_name = "HZ", help = helped("Samples per second and CPU", "FREQUENCY", &Settings::default().frequency))]
     pub(super) frequency: Option<String>,
+    #[arg(long, value_name = "SIZE", help = helped("Memory for unwind tables, taken whole", "TABLE_BYTES", &show::bytes(&Settings::default().table_bytes)))]
+    pub(super) table_bytes: Option<String>,
     #[arg(long, value_name = "URLS", help = helped("Ask these servers for names of stripped programs, and wait a minute at most; `env`: those in DEBUGINFOD_URLS", "DEBUGINFOD_URLS", &"nobody is asked"))]
     pub(super) debuginfod_urls: Option<String>,
     #[arg(long, value_name = "PID", help = "Only this process; may be repeated")]

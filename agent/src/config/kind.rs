@@ -65,6 +65,12 @@ pub(super) const SECRET: Kind<Secret> = Kind {
     expected: "one line of text",
     example: "bearer_token_file with a path",
 };
+pub(super) const TABLE_BYTES: Kind<usize> = Kind {
+    parse: parse::table_bytes,
+    show: show::bytes,
+    expected: "a size from 1MiB to 1GiB",
+    example: "16MiB",
+};
 pub(super) const BYTES: Kind<usize> = Kind {
     parse: parse::bytes,
     show: show::bytes,

@@ -82,6 +82,11 @@ pub(super) fn bytes(text: &str) -> Option<usize> {
     number.parse::<usize>().ok()?.checked_mul(size).filter(|bytes| *bytes >= 1 << 20)
 }
 
+/// Memory that is taken whole when the agent starts, and never swapped out.
+pub(super) fn table_bytes(text: &str) -> Option<usize> {
+    bytes(text).filter(|bytes| *bytes <= 1 << 30)
+}
+
 /// A level, or filter directives such as `info,sonde_agent::export=debug`.
 pub(super) fn log_level(text: &str) -> Option<String> {
     let known = matches!(text, "error" | "warn" | "info" | "debug" | "trace");
@@ -159,6 +164,7 @@ mod tests {
             assert_eq!(bytes(text).map(|bytes| show::bytes(&bytes)).as_deref(), Some(text));
         }
         assert_eq!(["1KiB", "1MB", "", "99999999999GiB"].map(bytes), [None; 4]);
+        assert_eq!(["1GiB", "1025MiB"].map(table_bytes), [Some(1 << 30), None]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::args::{RecordArgs, SpanArgs};
 use super::file::FileValues;
-use super::kind::{FREQUENCY, Kind, LOG_LEVEL};
+use super::kind::{FREQUENCY, Kind, LOG_LEVEL, TABLE_BYTES};
 use super::layers::{Environment, Layers, Source};
 use super::problem::ConfigError;
 use super::resolve::Resolver;
@@ -28,6 +28,8 @@ pub struct RecordSettings {
     pub command: Vec<String>,
     /// A level, or filter directives.
     pub log_level: String,
+    /// Most bytes of unwind tables in the kernel.
+    pub table_bytes: usize,
     /// Who is asked for the names of stripped programs; `None` for nobody.
     pub debuginfod: Option<DebuginfodSettings>,
 }
@@ -101,6 +103,7 @@ fn settings(
     let flags = vec![
         ("duration", "--duration", args.duration.clone()),
         ("frequency", "--frequency", args.frequency.clone()),
+        ("table_bytes", "--table-bytes", args.table_bytes.clone()),
         ("debuginfod_urls", "--debuginfod-urls", args.debuginfod_urls.clone()),
     ];
     let layers = Layers { flags, environment, file: FileValues::default() };
@@ -114,6 +117,7 @@ fn settings(
         outputs: outputs(&mut resolver, output),
         command: args.command.clone(),
         log_level: resolver.value("log_level", &LOG_LEVEL, "warn".to_owned()),
+        table_bytes: resolver.value("table_bytes", &TABLE_BYTES, Settings::default().table_bytes),
         debuginfod: resolver.debuginfod().settings(),
     };
     match resolver.problems {

@@ -9,14 +9,15 @@ use super::Secret;
 use super::args::RunArgs;
 use super::debuginfod::DebuginfodConfig;
 use super::file::{self, FileValues};
-use super::kind::{ADDRESS, BYTES, FREQUENCY, LINE, LOG_LEVEL, URL, WINDOW};
+use super::kind::{ADDRESS, BYTES, FREQUENCY, LINE, LOG_LEVEL, TABLE_BYTES, URL, WINDOW};
 use super::layers::{Environment, Layers, Source};
 use super::problem::ConfigError;
 use super::resolve::Resolver;
 use crate::export::push::{Credentials, PushSettings};
+use crate::kernel::DEFAULT_TABLE_BYTES;
 
 /// Every key of the settings file.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "collector",
     "listen",
     "frequency",
@@ -30,6 +31,7 @@ const KEYS: [&str; 16] = [
     "bearer_token_file",
     "basic_auth",
     "queue_bytes",
+    "table_bytes",
     "debuginfod_urls",
     "debuginfod_cache",
     "debuginfod_cache_bytes",
@@ -60,6 +62,8 @@ pub struct Settings {
     pub credentials: Option<Credentials>,
     /// Most bytes that may wait to be pushed.
     pub queue_bytes: usize,
+    /// Most bytes of unwind tables in the kernel.
+    pub table_bytes: usize,
     /// Who is asked for the names of stripped programs.
     pub debuginfod: DebuginfodConfig,
 }
@@ -78,6 +82,7 @@ impl Default for Settings {
             tenant: None,
             credentials: None,
             queue_bytes: PushSettings::default().queue_bytes,
+            table_bytes: DEFAULT_TABLE_BYTES,
             debuginfod: DebuginfodConfig::default(),
         }
     }
@@ -157,6 +162,7 @@ fn flags(args: &RunArgs) -> Vec<(&'static str, &'static str, Option<String>)> {
         ("window", "--window", args.window.clone()),
         ("host", "--host", args.host.clone()),
         ("log_level", "--log-level", args.log_level.clone()),
+        ("table_bytes", "--table-bytes", args.table_bytes.clone()),
         ("debuginfod_urls", "--debuginfod-urls", args.debuginfod_urls.clone()),
     ]
 }
@@ -176,6 +182,7 @@ impl Resolver<'_> {
             tenant: self.optional("tenant", &LINE),
             credentials: self.credentials(),
             queue_bytes: self.value("queue_bytes", &BYTES, default.queue_bytes),
+            table_bytes: self.value("table_bytes", &TABLE_BYTES, default.table_bytes),
             debuginfod: self.debuginfod(),
         };
         if self.problems.is_empty() {

@@ -11,6 +11,7 @@ mod memory;
 mod perf_event;
 mod probe;
 mod process_events;
+mod procmap;
 mod sampler;
 mod tables;
 mod unwind_memory;
@@ -22,6 +23,7 @@ pub use load::{AcceptedProgram, DEFAULT_TABLE_BYTES, KernelError, LoadSettings, 
 pub use memory::{give_back_freed_memory, use_one_heap};
 pub use probe::{Feature, Need, probe};
 pub use process_events::{ProcessRing, RingChange};
+pub use procmap::{ProcMap, is_unknown};
 pub use sampler::Sampler;
 pub use tables::{Processes, SharedBytes, SharedRecords, SharedTables};
 pub use unwind_memory::{SharedArena, SharedArray, SharedEpoch, SharedProcesses, UnwindMemory};

@@ -1,6 +1,6 @@
 //! What this kernel and these rights allow, found out by trying, with the reason for each no.
 
-use std::{fs, io};
+use std::{fs, io, path::Path};
 
 use aya::{
     maps::MapType,
@@ -9,7 +9,8 @@ use aya::{
 };
 
 use super::{
-    AcceptedProgram, LoadSettings, Programs, cpus, process_events::ProcessEvents, sampler,
+    AcceptedProgram, LoadSettings, ProcMap, Programs, cpus, is_unknown,
+    process_events::ProcessEvents, sampler,
 };
 
 /// One thing the agent would like to use.
@@ -49,6 +50,7 @@ pub fn probe() -> Vec<Feature> {
         feature("host PID namespace", "find processes in /proc", Required, pid_namespace()),
         feature("/proc/kallsyms", "name kernel functions", Optional, kernel_symbols()),
         feature("BTF", "programs that read kernel structures", Optional, btf()),
+        feature("PROCMAP_QUERY", "find mappings one by one", Optional, procmap_query()),
         feature("cgroup v2", "container of short-lived processes", Optional, cgroups()),
     ]
 }
@@ -151,6 +153,21 @@ fn btf() -> Result<String, String> {
     fs::metadata(path).map(|_| path.into()).map_err(|error| {
         format!("{path}: {error}: the kernel was built without CONFIG_DEBUG_INFO_BTF")
     })
+}
+
+/// Asks for the region that this very function lies in.
+fn procmap_query() -> Result<String, String> {
+    let here = procmap_query as fn() -> Result<String, String> as usize as u64;
+    let region = ProcMap::open(Path::new("/proc/self/maps")).and_then(|mut maps| maps.around(here));
+    match region {
+        Ok(Some(region)) if (region.start..region.end).contains(&here) => Ok("yes".into()),
+        Ok(_) => Err("the answer is wrong: /proc/PID/maps is read as text".into()),
+        Err(error) if is_unknown(&error) => Err(format!(
+            "not in Linux {}: it came with 6.11; /proc/PID/maps is read as text",
+            kernel_release()
+        )),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn cgroups() -> Result<String, String> {

@@ -154,7 +154,7 @@ impl Capture {
             return;
         }
         let attribution = self.table.attribute(sample);
-        self.unwinding.complete(&self.table, sample);
+        self.unwinding.complete(&mut self.table, sample);
         let mut frames = std::mem::take(&mut self.frames);
         frames.clear();
         self.table.locate(sample, &mut frames);
@@ -257,6 +257,7 @@ impl Capture {
         let new_regions = counts.regions_refused - before.regions_refused;
         self.counters.lost(DropReason::RegionTableFull, new_regions);
         self.counters.lost(DropReason::FileTableFull, counts.files_refused - before.files_refused);
+        self.counters.metrics.count_looks(counts.looks, before.looks);
         let costs = self.count_kernel_side();
         self.counters.metrics.windows_closed.inc();
         self.unwinding.end_window(&self.counters.metrics.unwind);

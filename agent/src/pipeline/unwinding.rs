@@ -21,6 +21,9 @@ use crate::{
 const MANY_REGIONS: usize = 256;
 const REPUBLISH_NS: u64 = 1_000_000_000;
 
+/// Regions without an event that are looked for to complete one stack.
+const MAX_LOOKS: usize = 4;
+
 /// The capture thread's part of unwinding.
 pub(super) struct Unwinding {
     unwinder: Unwinder<
@@ -71,7 +74,7 @@ impl Unwinding {
     }
 
     /// Completes a sample's user stack. Its process must have been attributed before.
-    pub(super) fn complete(&mut self, table: &ProcessTable, sample: &mut Sample) {
+    pub(super) fn complete(&mut self, table: &mut ProcessTable, sample: &mut Sample) {
         let pid = sample.pid;
         if sample.user_stack.is_empty() {
             return;
@@ -84,13 +87,35 @@ impl Unwinding {
             self.untold.insert(pid);
         }
         let Some(rest) = sample.rest.take() else { return };
-        let Some(mappings) = table.mappings(pid) else { return };
-        let mut stack = std::mem::take(&mut sample.user_stack).into_vec();
-        let open = |file, address| open(table, pid, file, address);
-        sample.stack_end =
-            self.unwinder.resume(&rest.resume, &rest.stack, &mappings, &mut stack, open);
-        sample.user_stack = stack.into();
+        let begun = std::mem::take(&mut sample.user_stack);
+        let mut looks = 0;
+        loop {
+            let mut stack = begun.to_vec();
+            if let Some(mappings) = table.mappings(pid) {
+                let open = |file, address| open(table, pid, file, address);
+                sample.stack_end =
+                    self.unwinder.resume(&rest.resume, &rest.stack, &mappings, &mut stack, open);
+            }
+            sample.user_stack = stack.into();
+            looks += 1;
+            let unmapped = sample.stack_end == StackEnd::NoMapping && looks <= MAX_LOOKS;
+            if !(unmapped && self.find_outermost(table, sample)) {
+                break;
+            }
+        }
         self.resumed += 1;
+    }
+
+    /// Looks for the region of the last frame, which no event told of. Whether there is one.
+    fn find_outermost(&mut self, table: &mut ProcessTable, sample: &Sample) -> bool {
+        let [.., address] = *sample.user_stack else { return false };
+        // A return address may be the first behind a region.
+        let address = address.wrapping_sub(u64::from(sample.user_stack.len() > 1));
+        let found = table.look_for(sample.pid, address, sample.boot_ns);
+        if found {
+            self.untold.insert(sample.pid);
+        }
+        found
     }
 
     /// The batch is over: what is told now holds for processes that became no other program after

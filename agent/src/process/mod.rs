@@ -8,11 +8,11 @@ mod environment;
 mod files;
 mod identity;
 mod mappings;
-mod maps;
+pub mod maps;
 mod table;
 
 pub use cgroup::{CgroupPath, Cgroups};
 pub use files::{FileIndex, FileTable, MappedFile};
 pub use identity::Identity;
 pub use mappings::{CodeAddress, CodeFile, CodeRegion, Mappings};
-pub use table::{Attribution, ProcessTable, TableCounts};
+pub use table::{Attribution, LookCounts, ProcessTable, TableCounts};

@@ -1,19 +1,24 @@
 //! The processes of this host, as the kernel's events tell of them, and as `/proc` does for those
 //! that were there before the events.
 
+mod missing;
+
 use std::{fs, fs::File, io, path::PathBuf, sync::Arc};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use sonde_ebpf::StackEnd;
 
 use super::{
-    CgroupPath, Cgroups, CodeAddress, CodeFile, FileIndex, FileTable, Identity, Mappings, cgroup,
+    CgroupPath, Cgroups, CodeAddress, FileIndex, FileTable, Identity, Mappings, cgroup,
     environment::Environment, files::Whereabouts, identity::Evidence, maps,
 };
 use crate::{
     record::{MappedRegion, ProcessEvent, ProcessEventKind, Sample},
     symbol::kallsyms::KernelAddress,
 };
+
+pub use missing::LookCounts;
+use missing::{Budget, Pause};
 
 /// Whose sample it is. `serial` tells processes apart that had the same pid one after the other.
 #[derive(Clone, Debug)]
@@ -29,8 +34,10 @@ pub struct Attribution {
 pub struct TableCounts {
     /// Processes that were gone before anything was known of them.
     pub gone: u64,
-    /// Times that `/proc/PID/maps` was read.
+    /// Times that all regions of a process were read.
     pub maps_read: u64,
+    /// What came of looks for regions that no event told of.
+    pub looks: LookCounts,
     /// Regions of processes that map more than is kept of one.
     pub regions_refused: u64,
     /// Regions of files for which there was no room.
@@ -48,6 +55,7 @@ pub struct ProcessTable {
     counts: TableCounts,
     kernel: Arc<Identity>,
     last_audit_boot_ns: u64,
+    looks: Budget,
 }
 
 #[derive(Debug)]
@@ -64,10 +72,8 @@ struct Process {
     /// Since when it has been idle or gone; it is forgotten some time after.
     last_seen_boot_ns: u64,
     exited: bool,
-    /// When `/proc/PID/maps` may be read again for an address that no region covers.
-    reread_boot_ns: u64,
-    /// How long it may not be read after that; longer each time that it told nothing.
-    reread_pause_ns: u64,
+    /// When it may be looked at for an address that no region covers.
+    pause: Pause,
 }
 
 /// What is known of a process's regions.
@@ -85,23 +91,10 @@ enum Memory {
     Kernel,
 }
 
-impl Memory {
-    /// Where the vDSO is: mapped when a program has been loaded, and elsewhere for the next.
-    fn vdso(&self) -> Option<u64> {
-        let Self::Known { mappings, .. } = self else { return None };
-        let mut regions = mappings.regions();
-        regions.find(|region| region.file == Some(CodeFile::Vdso)).map(|region| region.start)
-    }
-}
-
 /// How long a process that exited is remembered: its last samples must have been counted.
 const REMEMBERED_NS: u64 = 30_000_000_000;
 /// How often the table is compared with `/proc`, for exits that got lost.
 const AUDIT_NS: u64 = 60_000_000_000;
-/// How long an unknown address does not cause another look at the same process.
-const REREAD_NS: u64 = 1_000_000_000;
-/// The same after looks that told nothing: what broken frame pointers lead to is never mapped.
-const MAX_REREAD_NS: u64 = 64_000_000_000;
 
 impl ProcessTable {
     /// A table that knows nothing yet. `proc_root` is `/proc`.
@@ -116,6 +109,7 @@ impl ProcessTable {
             counts: TableCounts::default(),
             kernel: Arc::new(Identity::kernel()),
             last_audit_boot_ns: 0,
+            looks: Budget::default(),
         }
     }
 
@@ -196,8 +190,7 @@ impl ProcessTable {
             identity: of.identity.clone(),
             last_seen_boot_ns: boot_ns,
             exited: false,
-            reread_boot_ns: 0,
-            reread_pause_ns: REREAD_NS,
+            pause: Pause::default(),
         };
         self.next_serial += 1;
         self.processes.insert(pid, copy);
@@ -240,8 +233,7 @@ impl ProcessTable {
             identity: None,
             last_seen_boot_ns: boot_ns,
             exited: false,
-            reread_boot_ns: 0,
-            reread_pause_ns: REREAD_NS,
+            pause: Pause::default(),
         }
     }
 
@@ -305,7 +297,7 @@ impl ProcessTable {
 
     fn read_maps(&mut self, pid: u32) -> io::Result<Memory> {
         let since_boot_ns = crate::kernel::boot_ns();
-        let regions = maps::read(&self.proc_root.join(pid.to_string()).join("maps"))?;
+        let regions = maps::read(&self.maps_of(pid))?;
         self.counts.maps_read += 1;
         if regions.is_empty() {
             return Err(io::ErrorKind::NotFound.into()); // A zombie, or on its way there.
@@ -316,6 +308,10 @@ impl ProcessTable {
             self.counts.regions_refused += u64::from(!kept);
         }
         Ok(Memory::Known { mappings: Arc::new(mappings), since_boot_ns })
+    }
+
+    fn maps_of(&self, pid: u32) -> PathBuf {
+        self.proc_root.join(pid.to_string()).join("maps")
     }
 
     fn identify(&mut self, sample: &Sample) -> Identity {
@@ -370,43 +366,15 @@ impl ProcessTable {
                 Some(CodeAddress::Gone(address))
             }
         };
-        let Some(process) = self.processes.get_mut(&sample.pid) else {
-            return CodeAddress::Gone(address);
+        let known = |table: &Self| match table.processes.get(&sample.pid) {
+            Some(process) => find(&process.memory),
+            None => Some(CodeAddress::Gone(address)),
         };
-        if let Some(found) = find(&process.memory) {
+        if let Some(found) = known(self) {
             return found;
         }
-        // Perhaps a region appeared without an event, as by `mremap`. Broken frame pointers make
-        // such addresses too, so a process is not read for each of them.
-        let may_read = !process.exited && process.memory.vdso().is_some();
-        if may_read && process.reread_boot_ns < sample.boot_ns {
-            process.reread_boot_ns = sample.boot_ns + process.reread_pause_ns;
-            if let Ok(memory) = self.read_maps(sample.pid)
-                && self.is_same_program(sample.pid, &memory)
-            {
-                let found = find(&memory);
-                let process = self.processes.get_mut(&sample.pid).expect("found above");
-                process.memory = memory;
-                process.reread_pause_ns = match found {
-                    Some(_) => REREAD_NS,
-                    None => (2 * process.reread_pause_ns).min(MAX_REREAD_NS),
-                };
-                return found.unwrap_or(CodeAddress::Unmapped(address));
-            }
-        }
-        CodeAddress::Unmapped(address)
-    }
-
-    /// Whether `now` is of the program that the process is known to run. It may have become another
-    /// before its regions were read: that puts the vDSO elsewhere, or has another executable.
-    fn is_same_program(&self, pid: u32, now: &Memory) -> bool {
-        let Some(known) = self.processes.get(&pid) else { return false };
-        let Memory::Known { mappings, .. } = now else { return false };
-        let has = |path: &str| {
-            let mut files = mappings.files().filter_map(|file| self.files.get(file));
-            files.any(|file| *file.path == *path)
-        };
-        known.memory.vdso() == now.vdso() && known.executable.as_deref().is_none_or(has)
+        self.look_for(sample.pid, address, sample.boot_ns);
+        known(self).unwrap_or(CodeAddress::Unmapped(address))
     }
 
     /// The regions of a process, where they are known.

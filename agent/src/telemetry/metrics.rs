@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::{Losses, UnwindMetrics, own_usage::OwnUsage};
 use crate::export::push::PushMetrics;
+use crate::process::LookCounts;
 use crate::symbol::debuginfod::DebuginfodMetrics;
 
 /// Why something was lost or refused: the label of the enum that counts it.
@@ -44,6 +45,13 @@ pub struct ProgramLabels {
     pub program: &'static str,
 }
 
+/// What came of a look for a region of a process that no event told of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LookLabels {
+    /// `found`, `in_vain`, or `put_off` for addresses that nobody looked for.
+    pub result: &'static str,
+}
+
 /// A counter of seconds.
 pub type SecondsCounter = Counter<f64, AtomicU64>;
 
@@ -60,6 +68,8 @@ pub struct Metrics {
     pub frames: Family<FrameLabels, Counter>,
     /// Processes that are known.
     pub processes: Gauge,
+    /// Looks for regions that no event told of.
+    pub region_looks: Family<LookLabels, Counter>,
     /// Windows that were closed.
     pub windows_closed: Counter,
     /// CPU time of BPF programs, by their own account.
@@ -91,6 +101,17 @@ impl Metrics {
         registry
     }
 
+    /// Counts the looks since `before`.
+    pub fn count_looks(&self, now: LookCounts, before: LookCounts) {
+        for (result, count) in [
+            ("found", now.found - before.found),
+            ("in_vain", now.in_vain - before.in_vain),
+            ("put_off", now.put_off - before.put_off),
+        ] {
+            self.region_looks.get_or_create(&LookLabels { result }).inc_by(count);
+        }
+    }
+
     fn register_samples(&self, ours: &mut Registry) {
         ours.register(
             "samples_received",
@@ -113,6 +134,11 @@ impl Metrics {
             self.debug_info_losses.clone(),
         );
         ours.register("processes", "Processes that are known", self.processes.clone());
+        ours.register(
+            "region_looks",
+            "Looks for the mapping around an address that no event told of, by what came of them",
+            self.region_looks.clone(),
+        );
         ours.register("windows_closed", "Windows that were closed", self.windows_closed.clone());
         ours.register_with_unit(
             "bpf_run",

@@ -30,7 +30,7 @@ const fn alone(name: &'static str, source: &'static str) -> Program {
     Program { name, source, compiler: "gcc", args: &[] }
 }
 
-const PROGRAMS: [Program; 17] = [
+const PROGRAMS: [Program; 18] = [
     chains("chains", &["-fuse-ld=bfd"]),
     chains("chains-gold", &["-fuse-ld=gold"]),
     chains("chains-lld", &["-fuse-ld=lld"]),
@@ -52,6 +52,7 @@ const PROGRAMS: [Program; 17] = [
     alone("brief", "brief.c"),
     alone("quiet", "quiet.c"),
     alone("mapped", "mapped.c"),
+    alone("moved", "moved.c"),
     alone("jitted", "jitted.c"),
     Program {
         name: "east",
