@@ -102,10 +102,21 @@ impl Source {
 
     /// Makes the page for the text around `svma`.
     pub(super) fn build(&mut self, svma: u64) -> Vec<u8> {
+        self.rows(svma).encode()
+    }
+
+    /// Memory that is held while the file is open.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.frames.memory_bytes()
+    }
+
+    /// What that page tells.
+    pub(super) fn rows(&mut self, svma: u64) -> PageRows {
         let mut page = PageRows::new(svma);
         let (start, end) = (page.start(), page.end());
         let Self { frames, target, gaps, is_go, entry } = self;
         let (target, is_go, entry) = (*target, *is_go, entry.0);
+        frames.begin();
         // What is cut off by the page is judged as a whole.
         let (before, behind) = (frames.gap_at(start).0, frames.gap_at(end - 1).1);
         let mut covered = start;
@@ -138,6 +149,6 @@ impl Source {
         });
         close(&mut page, covered, end);
         frames.rest();
-        page.encode()
+        page
     }
 }

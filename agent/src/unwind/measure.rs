@@ -5,7 +5,6 @@ use sonde_ebpf::unwind::PAGE_TEXT_BYTES;
 use super::{
     CfiError,
     file::{Layout, Source},
-    page::rows_in,
 };
 use crate::symbol::elf::ElfFile;
 
@@ -14,10 +13,12 @@ use crate::symbol::elf::ElfFile;
 pub struct TableSize {
     /// Pages, of 64 KiB of text each.
     pub pages: u64,
-    /// Rows in them, after neighbours that say the same were merged.
+    /// Rows that they tell, after neighbours that say the same were merged.
     pub rows: u64,
     /// Bytes of all pages.
     pub bytes: u64,
+    /// Bytes that stay in memory while the file is open.
+    pub held_bytes: u64,
 }
 
 /// Builds every page of a file, as the first samples in each would.
@@ -29,10 +30,11 @@ pub fn measure(elf: &ElfFile) -> Result<TableSize, CfiError> {
     let mut source = Source::open(elf)?;
     let mut size = TableSize::default();
     for page in 0..u64::from(layout.pages) {
-        let bytes = source.build((layout.first_page + page) * PAGE_TEXT_BYTES);
+        let rows = source.rows((layout.first_page + page) * PAGE_TEXT_BYTES);
         size.pages += 1;
-        size.rows += rows_in(&bytes);
-        size.bytes += bytes.len() as u64;
+        size.rows += rows.len() as u64;
+        size.bytes += rows.encode().len() as u64;
     }
+    size.held_bytes = source.memory_bytes();
     Ok(size)
 }
