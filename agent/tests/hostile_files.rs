@@ -12,6 +12,7 @@ use sonde_agent::symbol::dwarf::{DebugInfo, DebugInfoLimits, DebugInfoLoss};
 use sonde_agent::symbol::elf::{ElfError, ElfFile, ElfSymbols};
 use sonde_agent::symbol::image::Image;
 use sonde_agent::symbol::{FileOffset, Settings, Svma, Symbol, Symbolizer, UnknownReason};
+use sonde_agent::unwind::{CfiError, TableSize, try_tables};
 
 /// A small program with debug information.
 fn program() -> &'static [u8] {
@@ -44,9 +45,15 @@ fn compile(name: &str, source: &str, options: &[&str]) -> Vec<u8> {
     std::fs::read(folder.path().join("program")).unwrap()
 }
 
+/// What the descriptions of one file may take of memory, if it has those of this many functions.
+const MAX_HELD_BYTES: u64 = 24 << 20;
+
 /// Asks for everything that can be asked of the bytes of a file.
 fn exercise(bytes: Vec<u8>) {
     let Ok(elf) = ElfFile::parse(Image::from_bytes(bytes)) else { return };
+    if let Ok(size) = try_tables(&elf) {
+        assert!(size.held_bytes <= MAX_HELD_BYTES, "{size:?}");
+    }
     let mut info = DebugInfo::open(&elf, Path::new("/"), None, &DebugInfoLimits::default());
     let mut symbols = ElfSymbols::new(elf);
     for offset in (0..0x6000).step_by(0x31) {
@@ -86,6 +93,23 @@ proptest! {
         for (from_end, value) in changes {
             let at = bytes.len() - 1 - from_end.min(bytes.len() - 1);
             bytes[at] = value;
+        }
+        exercise(bytes);
+    }
+
+    #[test]
+    fn changed_frame_descriptions_never_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+        sorted in any::<bool>(),
+    ) {
+        let mut bytes = program().to_vec();
+        if !sorted {
+            let header = section(&bytes, ".eh_frame_hdr");
+            bytes[header.start + 3] = 0xff;
+        }
+        let frames = section(&bytes, ".eh_frame_hdr").start..section(&bytes, ".eh_frame").end;
+        for (index, value) in changes {
+            bytes[frames.start + index.index(frames.len())] = value;
         }
         exercise(bytes);
     }
@@ -271,4 +295,77 @@ fn debug_information_of_files_out_of_use_makes_room_and_comes_back() {
     let freed: usize = (0..20).map(|_| symbolizer.end_window()).sum();
     assert!(freed > 0);
     assert_eq!(symbolizer.memory().debug_info, 0);
+}
+
+/// Where the bytes of a section are.
+fn section(bytes: &[u8], name: &str) -> std::ops::Range<usize> {
+    use object::{Object, ObjectSection};
+    let file = object::File::parse(bytes).unwrap();
+    let (offset, size) = file.section_by_name(name).unwrap().file_range().unwrap();
+    let offset = usize::try_from(offset).unwrap();
+    offset..offset + usize::try_from(size).unwrap()
+}
+
+/// States another size for a section.
+fn resize_section(bytes: &mut [u8], of: &std::ops::Range<usize>, size: u64) {
+    let headers = u64::from_le_bytes(bytes[0x28..0x30].try_into().unwrap());
+    let count = u16::from_le_bytes(bytes[0x3c..0x3e].try_into().unwrap());
+    let mut resized = 0;
+    for index in 0..u64::from(count) {
+        let header = usize::try_from(headers + index * 64).unwrap();
+        if bytes[header + 0x18..header + 0x20] == (of.start as u64).to_le_bytes() {
+            bytes[header + 0x20..header + 0x28].copy_from_slice(&size.to_le_bytes());
+            resized += 1;
+        }
+    }
+    assert_eq!(resized, 1);
+}
+
+/// The tables of a file that has so many bytes, the rest zeros.
+fn tables_of_sparse(bytes: &[u8], size: u64) -> Result<TableSize, CfiError> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(bytes).unwrap();
+    file.as_file().set_len(size).unwrap();
+    try_tables(&ElfFile::open(file.reopen().unwrap()).unwrap())
+}
+
+#[test]
+fn frame_descriptions_that_claim_gigabytes_are_refused_with_a_reason() {
+    let mut bytes = program().to_vec();
+    let (header, frames) = (section(&bytes, ".eh_frame_hdr"), section(&bytes, ".eh_frame"));
+    // Without the linker's table all descriptions would have to be looked at.
+    bytes[header.start + 3] = 0xff;
+    resize_section(&mut bytes, &frames, 9 << 30);
+    let refused = tables_of_sparse(&bytes, 10 << 30).unwrap_err();
+    assert!(refused.to_string().contains("more than"), "{refused}");
+    assert!(peak_memory() < 1 << 30, "{} bytes", peak_memory());
+}
+
+#[test]
+fn a_table_of_a_billion_functions_is_looked_at_as_far_as_a_page_needs() {
+    let mut bytes = program().to_vec();
+    let header = section(&bytes, ".eh_frame_hdr");
+    resize_section(&mut bytes, &header, 8 << 30);
+    bytes[header.start + 8..header.start + 12]
+        .copy_from_slice(&(1_u32 << 30).wrapping_sub(9).to_le_bytes());
+    let size = tables_of_sparse(&bytes, 10 << 30).unwrap();
+    assert!(size.pages > 0 && size.held_bytes < 1 << 20, "{size:?}");
+    assert!(peak_memory() < 1 << 30, "{} bytes", peak_memory());
+}
+
+#[test]
+fn of_functions_described_over_and_over_the_first_description_counts() {
+    let common = ".section .eh_frame,\"a\",@progbits\ncommon: .long 1f-0f\n0: .long 0\n.byte 1\n\
+        .asciz \"zR\"\n.uleb128 1\n.sleb128 -8\n.byte 16\n.uleb128 1\n.byte 0x1b\n\
+        .byte 0x0c,7,8,0x90,1\n.balign 8\n1:\n";
+    let again = "3: .long 5f-4f\n4: .long .-common\n.long main-.\n.long 64\n.uleb128 0\n\
+        .byte 0x41,0x0e,16\n.balign 8\n5:\n";
+    let source = format!(
+        ".globl main\n.text\nmain:\n.skip 64,0x90\nret\n{common}{}\
+         .section .note.GNU-stack,\"\",@progbits\n",
+        again.repeat(20_000)
+    );
+    let bytes = compile("program.s", &source, &["-no-pie", "-Wl,--no-eh-frame-hdr"]);
+    let size = try_tables(&ElfFile::parse(Image::from_bytes(bytes)).unwrap()).unwrap();
+    assert!(size.rows < 100, "{size:?}");
 }

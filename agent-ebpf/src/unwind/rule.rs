@@ -9,6 +9,18 @@
 //! `saved`: the caller's frame pointer is so many words below the CFA ("canonical frame address",
 //! the caller's stack pointer); 0 if the callee left it alone. A word has 8 bytes. Zero bytes are
 //! the rule [`Kind::NoInfo`], so memory that nobody wrote says nothing.
+//!
+//! A function begins by pushing registers and ends by popping them. One rule tells of such a run:
+//! ```text
+//!   31              16 15         9   8  7     4 3     0
+//!  ┌──────────────────┬───────────┬─────┬───────┬───────┐
+//!  │ a step at byte n │ words     │ pop │ saved │ SpRun │
+//!  └──────────────────┴───────────┴─────┴───────┴───────┘
+//! ```
+//! `words` is the CFA's distance from the stack pointer at the row's own address. Bit n of the steps
+//! says that from n + 1 bytes behind it on, it is one word more, or in a run of pops one less.
+//! `saved` holds from the push on that brings the CFA so far away, and through all pops: what was
+//! popped is still below the stack pointer.
 
 /// How to find the CFA, or that there is no caller. The numbers are the table's: append only.
 #[repr(u32)]
@@ -44,11 +56,14 @@ pub enum Kind {
     FpLinkSaved = 13,
     /// As `Sp`, of a frame of 256 KiB and more: the operand has 24 bits, and `saved` the four below.
     SpFar = 14,
+    /// As `Sp` at the row's own address; each push or pop that follows moves the CFA by a word. Only
+    /// in pages: whoever finds the row makes a plain rule of it with [`Rule::at`].
+    SpRun = 15,
 }
 
 impl Kind {
     /// Every kind, by its number.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NoInfo,
         Self::Sp,
         Self::Fp,
@@ -64,6 +79,7 @@ impl Kind {
         Self::SpLinkSaved,
         Self::FpLinkSaved,
         Self::SpFar,
+        Self::SpRun,
     ];
 }
 
@@ -76,12 +92,17 @@ pub enum Base {
     Fp,
 }
 
-/// A rule. Two are equal if and only if they say the same.
+/// A rule. Two that are no runs are equal if and only if they say the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rule(pub u32);
 
 /// Most words below the CFA that `saved` can tell.
 const MAX_SAVED: i64 = 0xffe;
+
+/// Where the steps of a run begin.
+const STEPS_AT: u32 = 16;
+/// Bits of a run's words.
+const WORDS_BITS: u32 = STEPS_AT - 9;
 
 impl Rule {
     /// No table covers the address.
@@ -94,6 +115,9 @@ impl Rule {
     pub const FRAME_POINTER: Self = Self::plain(Kind::FramePointer);
     /// A rule that does not fit.
     pub const UNSUPPORTED: Self = Self::plain(Kind::Unsupported);
+
+    /// Bytes behind its row in which a run can have steps.
+    pub const RUN_BYTES: u32 = 32 - STEPS_AT;
 
     /// In place of bytes below the CFA: the caller's frame pointer is where ours points to, as in
     /// functions that align their stack.
@@ -151,6 +175,45 @@ impl Rule {
         }
         let add = (add_bytes / 8) as u16 & 0x1f;
         Self::register(kind, add, at_bytes, saved_bytes)
+    }
+
+    /// A run of pushes or pops from a plain rule on, with a step at each byte behind its row that a
+    /// bit of `steps` stands for; `saved_bytes` as the last of the pushes leaves it. `None` where the
+    /// numbers do not fit.
+    #[must_use]
+    pub const fn run(cfa_bytes: i64, pops: bool, saved_bytes: i64, steps: u32) -> Option<Self> {
+        let words = cfa_bytes / 8;
+        match saved_words(saved_bytes) {
+            Some(saved @ 0..16)
+                if cfa_bytes % 8 == 0
+                    && words >= 0
+                    && words < 1 << WORDS_BITS
+                    && steps < 1 << Self::RUN_BYTES =>
+            {
+                let run = Kind::SpRun as u32 | saved << 4 | (pops as u32) << 8;
+                Some(Self(run | (words as u32) << 9 | steps << STEPS_AT))
+            }
+            _ => None,
+        }
+    }
+
+    /// The rule that holds so many bytes behind its row: of a run, what its steps up to there leave.
+    #[inline(always)]
+    #[must_use]
+    pub const fn at(self, distance: u32) -> Self {
+        if self.kind() != Kind::SpRun as u32 {
+            return self;
+        }
+        // Masks instead of branches, as in the search: all ones, or nothing.
+        let far = (Self::RUN_BYTES - 1).wrapping_sub(distance) as i32 >> 31;
+        let behind = u32::MAX << ((distance | far as u32) & 31);
+        let passed = (self.0 >> STEPS_AT & !behind).count_ones();
+        let pops = (((self.0 << 23) as i32) >> 31) as u32;
+        let words = (self.0 >> 9 & ((1 << WORDS_BITS) - 1))
+            .wrapping_add((passed ^ pops).wrapping_sub(pops));
+        let saved = self.0 >> 4 & 0xf;
+        let pushed = !(words.wrapping_sub(saved) as i32 >> 31) as u32;
+        Self(Kind::Sp as u32 | (saved & (pushed | pops)) << 4 | words << 16)
     }
 
     const fn pack(kind: Kind, saved: u32, operand: u16) -> Self {
@@ -255,6 +318,46 @@ mod tests {
         ] {
             assert_eq!(rule, Rule::UNSUPPORTED);
         }
+    }
+
+    #[test]
+    fn a_run_grows_with_each_push_and_saves_the_frame_pointer_with_its_own() {
+        let run = Rule::run(8, false, 16, 0b10_0000_0101).expect("fits");
+        let told = |distance| {
+            let rule = run.at(distance);
+            (rule.kind(), rule.offset_bytes(), rule.saved_bytes())
+        };
+        assert_eq!(told(0), (1, 8, 0));
+        assert_eq!([told(1), told(2)], [(1, 16, 16); 2]);
+        assert_eq!([told(3), told(9)], [(1, 24, 16); 2]);
+        assert_eq!([told(10), told(16), told(17), told(255)], [(1, 32, 16); 4]);
+    }
+
+    #[test]
+    fn a_run_of_pops_shrinks_to_the_return_address_and_keeps_what_was_saved() {
+        let run = Rule::run(32, true, 24, 0b1000_0000_0001_0010).expect("fits");
+        let told = |distance| (run.at(distance).offset_bytes(), run.at(distance).saved_bytes());
+        assert_eq!([told(0), told(1), told(2), told(4)], [(32, 24), (32, 24), (24, 24), (24, 24)]);
+        assert_eq!(
+            [told(5), told(15), told(16), told(200)],
+            [(16, 24), (16, 24), (8, 24), (8, 24)]
+        );
+    }
+
+    #[test]
+    fn what_is_no_run_is_the_same_at_any_distance() {
+        for rule in [Rule::offset(Kind::Sp, 8, 16), Rule::END, Rule::plt(11), Rule::NO_INFO] {
+            assert_eq!([rule.at(0), rule.at(9), rule.at(255)], [rule; 3]);
+        }
+    }
+
+    #[test]
+    fn a_run_that_does_not_fit_is_none() {
+        assert_eq!(Rule::run(8 << 7, false, 0, 1), None);
+        assert_eq!(Rule::run(8, false, 16 << 3, 1), None);
+        assert_eq!(Rule::run(-8, false, 0, 1), None);
+        assert_eq!(Rule::run(12, false, 0, 1), None);
+        assert_eq!(Rule::run(8, false, 0, 1 << 16), None);
     }
 
     #[test]

@@ -79,6 +79,14 @@ impl Image {
         self.size_bytes
     }
 
+    /// Bytes that are in memory, not in a file.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        match &*self.source {
+            Source::File(_) => 0,
+            Source::Memory(bytes) => bytes.len() as u64,
+        }
+    }
+
     /// Fills `buffer` from `offset` on.
     ///
     /// # Errors

@@ -53,6 +53,12 @@ impl Layout {
         Self { first_page: first, pages: u32::try_from(pages).unwrap_or(0), segments }
     }
 
+    /// The first SVMA of each page.
+    pub(super) fn starts(&self) -> impl Iterator<Item = u64> + use<> {
+        let first = self.first_page;
+        (0..u64::from(self.pages)).map(move |page| (first + page) * PAGE_TEXT_BYTES)
+    }
+
     pub(super) fn svma_of(&self, offset: FileOffset) -> Option<Svma> {
         svma_of(&self.segments, offset)
     }
@@ -102,10 +108,21 @@ impl Source {
 
     /// Makes the page for the text around `svma`.
     pub(super) fn build(&mut self, svma: u64) -> Vec<u8> {
+        self.rows(svma).encode()
+    }
+
+    /// Memory that is held while the file is open.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.frames.memory_bytes()
+    }
+
+    /// What that page tells.
+    pub(super) fn rows(&mut self, svma: u64) -> PageRows {
         let mut page = PageRows::new(svma);
         let (start, end) = (page.start(), page.end());
         let Self { frames, target, gaps, is_go, entry } = self;
         let (target, is_go, entry) = (*target, *is_go, entry.0);
+        frames.begin();
         // What is cut off by the page is judged as a whole.
         let (before, behind) = (frames.gap_at(start).0, frames.gap_at(end - 1).1);
         let mut covered = start;
@@ -138,6 +155,6 @@ impl Source {
         });
         close(&mut page, covered, end);
         frames.rest();
-        page.encode()
+        page
     }
 }

@@ -5,7 +5,7 @@ use sonde_ebpf::unwind::{PAGE_TEXT_BYTES, Rule, find_rule};
 use super::{
     CfiError,
     file::{Layout, Source},
-    page::{OwnPage, rows_in},
+    page::OwnPage,
 };
 use crate::symbol::elf::ElfFile;
 
@@ -14,10 +14,12 @@ use crate::symbol::elf::ElfFile;
 pub struct TableSize {
     /// Pages, of 64 KiB of text each.
     pub pages: u64,
-    /// Rows in them, after neighbours that say the same were merged.
+    /// Rows that they tell, after neighbours that say the same were merged.
     pub rows: u64,
     /// Bytes of all pages.
     pub bytes: u64,
+    /// Bytes that stay in memory while the file is open.
+    pub held_bytes: u64,
 }
 
 /// The table of 64 KiB of text.
@@ -46,12 +48,9 @@ impl BuiltPage {
 /// # Errors
 /// If the file has no descriptions that can be used.
 pub fn build_all(elf: &ElfFile) -> Result<impl Iterator<Item = BuiltPage>, CfiError> {
-    let layout = Layout::of(elf);
+    let pages = Layout::of(elf).starts();
     let mut source = Source::open(elf)?;
-    Ok((0..u64::from(layout.pages)).map(move |page| {
-        let svma = (layout.first_page + page) * PAGE_TEXT_BYTES;
-        BuiltPage { svma, bytes: source.build(svma) }
-    }))
+    Ok(pages.map(move |svma| BuiltPage { svma, bytes: source.rows(svma).encode() }))
 }
 
 /// Builds every page of a file and says what they take.
@@ -59,11 +58,15 @@ pub fn build_all(elf: &ElfFile) -> Result<impl Iterator<Item = BuiltPage>, CfiEr
 /// # Errors
 /// If the file has no descriptions that can be used.
 pub fn measure(elf: &ElfFile) -> Result<TableSize, CfiError> {
+    let pages = Layout::of(elf).starts();
+    let mut source = Source::open(elf)?;
     let mut size = TableSize::default();
-    for page in build_all(elf)? {
+    for svma in pages {
+        let rows = source.rows(svma);
         size.pages += 1;
-        size.rows += rows_in(&page.bytes);
-        size.bytes += page.bytes.len() as u64;
+        size.rows += rows.len() as u64;
+        size.bytes += rows.encode().len() as u64;
     }
+    size.held_bytes = source.memory_bytes();
     Ok(size)
 }

@@ -1,6 +1,6 @@
-//! Shared memory for tests: nobody is on the other side.
+//! Shared memory with nobody on the other side: for tests, and for walks in our own memory.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::BuildHasher};
 
 use sonde_ebpf::unwind::ProcessCode;
 
@@ -12,7 +12,9 @@ impl SharedBytes for Vec<u8> {
     }
 
     fn write(&mut self, at: usize, bytes: &[u8]) {
-        self[at..at + bytes.len()].copy_from_slice(bytes);
+        if let Some(place) = at.checked_add(bytes.len()).and_then(|end| self.get_mut(at..end)) {
+            place.copy_from_slice(bytes);
+        }
     }
 
     fn write_u32(&mut self, at: usize, value: u32) {
@@ -20,15 +22,15 @@ impl SharedBytes for Vec<u8> {
     }
 
     fn u8(&self, at: usize) -> u8 {
-        self[at]
+        self.get(at).copied().unwrap_or(0)
     }
 
     fn u16(&self, at: usize) -> u16 {
-        u16::from_ne_bytes([self[at], self[at + 1]])
+        u16::from_ne_bytes([0, 1].map(|byte| SharedBytes::u8(self, at.saturating_add(byte))))
     }
 
     fn u32(&self, at: usize) -> u32 {
-        u32::from_ne_bytes([self[at], self[at + 1], self[at + 2], self[at + 3]])
+        u32::from_ne_bytes([0, 1, 2, 3].map(|byte| SharedBytes::u8(self, at.saturating_add(byte))))
     }
 }
 
@@ -38,11 +40,13 @@ impl<T> SharedRecords<T> for Vec<T> {
     }
 
     fn set(&mut self, at: usize, value: T) {
-        self[at] = value;
+        if let Some(place) = self.get_mut(at) {
+            *place = value;
+        }
     }
 }
 
-impl Processes for HashMap<u32, ProcessCode> {
+impl<S: BuildHasher> Processes for HashMap<u32, ProcessCode, S> {
     fn insert(&mut self, pid: u32, code: ProcessCode, _known_until_ns: u64) -> bool {
         self.insert(pid, code);
         true

@@ -12,21 +12,25 @@
 mod arena;
 mod cfi;
 mod code;
+#[cfg(test)]
+mod cut_tests;
 mod directory;
 mod file;
+mod fold;
 mod gaps;
 mod measure;
-#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod oracle_tests;
 mod page;
 mod ranges;
 mod resume;
+mod trial;
 mod unwinder;
 
 pub use arena::ArenaCounts;
 pub use cfi::CfiError;
 pub use code::CodeTable;
 pub use measure::{BuiltPage, TableSize, build_all, measure};
+pub use trial::{try_tables, try_walk};
 pub use unwinder::{UnwindCounts, Unwinder};

@@ -3,6 +3,8 @@
 use rustc_hash::FxHashMap;
 use sonde_ebpf::unwind::{INDEX_AT, MAX_PAGE_BYTES, PAGE_TEXT_BYTES, ROWS_AT, RULES_AT, Rule};
 
+use super::fold::{Row, fold};
+
 /// Rules that a page can name; the last number stands for all that found no place.
 const MAX_RULES: usize = 256;
 
@@ -10,7 +12,7 @@ const MAX_RULES: usize = 256;
 #[derive(Debug)]
 pub(super) struct PageRows {
     first_svma: u64,
-    rows: Vec<(u16, Rule)>,
+    rows: Vec<Row>,
 }
 
 impl PageRows {
@@ -51,41 +53,51 @@ impl PageRows {
     }
 
     /// Rows so far.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// The page, but for its generation and time of use.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let rules = Dictionary::of(&self.rows);
-        let rules_at = (ROWS_AT as usize + 2 * self.rows.len()).next_multiple_of(4);
-        let size = rules_at + 4 * rules.list.len();
-        if size > MAX_PAGE_BYTES {
-            // Only a file made to be odd has so many rows.
-            let all = (0, Rule::UNSUPPORTED);
-            return Self { first_svma: self.first_svma, rows: vec![all] }.encode();
+        let folded = fold(&self.rows, MAX_RULES);
+        let rules = Dictionary::of(&folded);
+        if !rules.is_short {
+            return encode(&folded, &rules);
         }
-        let mut page = vec![0; size];
-        let rules_at_value = u16::try_from(rules_at).unwrap_or(u16::MAX);
-        put(&mut page, RULES_AT as usize, &rules_at_value.to_ne_bytes());
-        let mut next = 0;
-        for bucket in 0..=256_usize {
-            while self.rows.get(next).is_some_and(|(low, _)| usize::from(*low) < bucket << 8) {
-                next += 1;
-            }
-            let first = u16::try_from(next).unwrap_or(u16::MAX);
-            put(&mut page, INDEX_AT as usize + 2 * bucket, &first.to_ne_bytes());
-        }
-        for (place, (low, rule)) in self.rows.iter().enumerate() {
-            let [key, _] = low.to_le_bytes();
-            put(&mut page, ROWS_AT as usize + 2 * place, &[key, rules.number(*rule)]);
-        }
-        for (place, rule) in rules.list.iter().enumerate() {
-            put(&mut page, rules_at + 4 * place, &rule.0.to_ne_bytes());
-        }
-        page
+        // Rules for runs must not take the place of others.
+        let plain = Dictionary::of(&self.rows).list.len();
+        let folded = fold(&self.rows, MAX_RULES - plain);
+        encode(&folded, &Dictionary::of(&folded))
     }
+}
+
+fn encode(rows: &[Row], rules: &Dictionary) -> Vec<u8> {
+    let rules_at = (ROWS_AT as usize + 2 * rows.len()).next_multiple_of(4);
+    let size = rules_at + 4 * rules.list.len();
+    if size > MAX_PAGE_BYTES {
+        // Only a file made to be odd has so many rows.
+        let all = [(0, Rule::UNSUPPORTED)];
+        return encode(&all, &Dictionary::of(&all));
+    }
+    let mut page = vec![0; size];
+    let rules_at_value = u16::try_from(rules_at).unwrap_or(u16::MAX);
+    put(&mut page, RULES_AT as usize, &rules_at_value.to_ne_bytes());
+    let mut next = 0;
+    for bucket in 0..=256_usize {
+        while rows.get(next).is_some_and(|(low, _)| usize::from(*low) < bucket << 8) {
+            next += 1;
+        }
+        let first = u16::try_from(next).unwrap_or(u16::MAX);
+        put(&mut page, INDEX_AT as usize + 2 * bucket, &first.to_ne_bytes());
+    }
+    for (place, (low, rule)) in rows.iter().enumerate() {
+        let [key, _] = low.to_le_bytes();
+        put(&mut page, ROWS_AT as usize + 2 * place, &[key, rules.number(*rule)]);
+    }
+    for (place, rule) in rules.list.iter().enumerate() {
+        put(&mut page, rules_at + 4 * place, &rule.0.to_ne_bytes());
+    }
+    page
 }
 
 fn put(page: &mut [u8], at: usize, bytes: &[u8]) {
@@ -96,10 +108,12 @@ fn put(page: &mut [u8], at: usize, bytes: &[u8]) {
 struct Dictionary {
     list: Vec<Rule>,
     numbers: FxHashMap<Rule, u8>,
+    /// Not all rules have found a place.
+    is_short: bool,
 }
 
 impl Dictionary {
-    fn of(rows: &[(u16, Rule)]) -> Self {
+    fn of(rows: &[Row]) -> Self {
         let mut counts: FxHashMap<Rule, usize> = FxHashMap::default();
         for (_, rule) in rows {
             *counts.entry(*rule).or_default() += 1;
@@ -107,7 +121,8 @@ impl Dictionary {
         let mut list: Vec<Rule> = counts.keys().copied().collect();
         // The frequent ones, should there be too many; else by value, so that a page of the same
         // rows has the same bytes.
-        if list.len() > MAX_RULES {
+        let is_short = list.len() > MAX_RULES;
+        if is_short {
             list.sort_by_key(|rule| (std::cmp::Reverse(counts[rule]), *rule));
             list.truncate(MAX_RULES - 1);
             list.push(Rule::UNSUPPORTED);
@@ -115,19 +130,12 @@ impl Dictionary {
             list.sort();
         }
         let numbers = (0..=u8::MAX).zip(&list).map(|(number, rule)| (*rule, number)).collect();
-        Self { list, numbers }
+        Self { list, numbers, is_short }
     }
 
     fn number(&self, rule: Rule) -> u8 {
         self.numbers.get(&rule).copied().unwrap_or(u8::MAX)
     }
-}
-
-/// Rows of an encoded page.
-pub(super) fn rows_in(page: &[u8]) -> u64 {
-    // The last entry of the index is the end of the last bucket.
-    let at = INDEX_AT as usize + 2 * 256;
-    page.get(at..at + 2).map_or(0, |count| u16::from_ne_bytes([count[0], count[1]]).into())
 }
 
 /// A page that is not in the arena.
@@ -139,11 +147,11 @@ impl sonde_ebpf::unwind::PageBytes for OwnPage<'_> {
     }
 
     fn u16(&self, at: u32) -> u16 {
-        u16::from_ne_bytes([self.u8(at), self.u8(at + 1)])
+        u16::from_ne_bytes([self.u8(at), self.u8(at.wrapping_add(1))])
     }
 
     fn u32(&self, at: u32) -> u32 {
-        u32::from_ne_bytes([self.u8(at), self.u8(at + 1), self.u8(at + 2), self.u8(at + 3)])
+        u32::from_ne_bytes([0, 1, 2, 3].map(|byte| self.u8(at.wrapping_add(byte))))
     }
 }
 
@@ -165,12 +173,44 @@ mod tests {
             page.push(base + offset, *rule);
         }
         let bytes = page.encode();
-        for address in (0..PAGE_TEXT_BYTES).step_by(7).chain(rows.iter().map(|(at, _)| *at)) {
-            let naive = rows.iter().rev().find(|(at, _)| *at <= address);
-            let expected = naive.map_or(Rule::NO_INFO, |(_, rule)| *rule);
+        let (mut expected, mut next) = (Rule::NO_INFO, rows.iter().peekable());
+        for address in 0..PAGE_TEXT_BYTES {
+            while let Some((_, rule)) = next.next_if(|(at, _)| *at <= address) {
+                expected = *rule;
+            }
             prop_assert_eq!(find_rule(&OwnPage(&bytes), base + address), expected);
         }
         Ok(())
+    }
+
+    /// Functions as compilers write them, out of few shapes, so that folding is worth it.
+    fn functions() -> impl Strategy<Value = Vec<(u64, Rule)>> {
+        let step =
+            (1_u64..19, prop::sample::select(vec![-1_i64, -1, -1, 1, 1, 1, 1, 5, -5]), 0..12_u8);
+        let shape = prop::collection::vec(step, 1..16);
+        let placed = prop::collection::vec((any::<prop::sample::Index>(), 0_u64..60), 1..700);
+        (prop::collection::vec(shape, 1..6), placed).prop_map(|(shapes, placed)| {
+            let (mut rows, mut at) = (Vec::new(), 0);
+            for (shape, gap) in placed {
+                at += gap;
+                let (mut words, mut saved) = (1, 0);
+                rows.push((at, Rule::offset(Kind::Sp, 8, 0)));
+                for (distance, more, saves) in shape.get(&shapes) {
+                    at += distance;
+                    words = (words + more).max(0);
+                    saved = match saves {
+                        0 => words,
+                        1 => 0,
+                        2 => words + 1,
+                        _ => saved,
+                    };
+                    rows.push((at, Rule::offset(Kind::Sp, 8 * words, 8 * saved)));
+                }
+                at += 1;
+            }
+            rows.retain(|(at, _)| *at < PAGE_TEXT_BYTES);
+            rows
+        })
     }
 
     #[test]
@@ -217,14 +257,56 @@ mod tests {
     fn a_row_for_every_byte_is_refused_as_a_whole() {
         let mut page = PageRows::new(0);
         for at in 0..PAGE_TEXT_BYTES {
-            page.push(at, rule(at as i64 % 3 + 1));
+            page.push(at, rule(at as i64 % 3 * 5 + 1));
         }
         let bytes = page.encode();
         assert!(bytes.len() < 1000);
         assert_eq!(find_rule(&OwnPage(&bytes), 0x1234), Rule::UNSUPPORTED);
     }
 
+    #[test]
+    fn folding_does_not_take_the_place_of_rules_that_fit() {
+        let mut page = PageRows::new(0);
+        let mut rows = Vec::new();
+        // 230 rules, and beside them 60 runs that would be worth a rule each.
+        for number in 0..230_i64 {
+            rows.push((number as u64, Rule::offset(Kind::Sp, 8 * (300 + number), 0)));
+        }
+        for number in 0..600_u64 {
+            let at = 0x200 + number * 64;
+            let gap = 1 + number % 60 % 8;
+            let words = 1 + number as i64 % 60 / 8;
+            for step in 0..3 {
+                rows.push((at + gap * step, rule(words + step as i64)));
+            }
+            rows.push((at + 40, rule(20)));
+        }
+        for (at, rule) in &rows {
+            page.push(*at, *rule);
+        }
+        let bytes = page.encode();
+        for (at, rule) in rows {
+            assert_eq!(find_rule(&OwnPage(&bytes), at), rule);
+        }
+        let unfolded = ROWS_AT as usize + 2 * page.len() + 4 * 230;
+        assert!(bytes.len() < unfolded, "but it does fold");
+    }
+
+    #[test]
+    fn a_row_for_every_byte_of_256_is_found() {
+        let rows: Vec<_> =
+            (0..300).map(|at| (at, rule(at as i64 % 100 + 1 + at as i64 % 2 * 100))).collect();
+        check(&rows).expect("equal");
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn folded_or_not_every_address_has_the_same_rule(rows in functions()) {
+            check(&rows)?;
+        }
+
         #[test]
         fn every_address_finds_the_last_row_at_or_before_it(
             rows in prop::collection::btree_map(0_u64..PAGE_TEXT_BYTES, 1_i64..40, 0..600),

@@ -27,6 +27,9 @@ const MAX_ATTEMPTS: u32 = 8;
 
 /// Files that may be open at a time.
 const MAX_OPEN: usize = 512;
+/// What may be held in memory of open files. Most take none of it; one that has no table of its
+/// functions, or keeps them compressed, takes up to 20 MiB.
+const MAX_HELD_BYTES: u64 = 24 << 20;
 
 /// What was done, and what is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +49,6 @@ pub struct Unwinder<M, D, R, P> {
     files: FxHashMap<CodeFile, KnownFile>,
     /// Files that could not be opened, and how often that was tried.
     unreadable: FxHashMap<CodeFile, u32>,
-    open: usize,
     uses: u64,
     pages_built: u64,
 }
@@ -65,6 +67,15 @@ enum Tables {
     Missing(Rule),
 }
 
+impl Tables {
+    fn memory_bytes(&self) -> u64 {
+        match self {
+            Self::Open(source) => source.memory_bytes(),
+            Self::Closed | Self::Missing(_) => 0,
+        }
+    }
+}
+
 impl<M, D, R, P> Unwinder<M, D, R, P>
 where
     M: SharedBytes,
@@ -79,7 +90,6 @@ where
             code: CodeTable::new(shared.mappings, shared.processes),
             files: FxHashMap::default(),
             unreadable: FxHashMap::default(),
-            open: 0,
             uses: 0,
             pages_built: 0,
         }
@@ -139,7 +149,6 @@ where
         if matches!(known.tables, Tables::Closed) {
             // It had tables when it was open before.
             known.tables = Tables::Open(Box::new(Source::open(&open()?).ok()?));
-            self.open += 1;
         }
         let Tables::Open(source) = &mut known.tables else { return None };
         let bytes = source.build(svma);
@@ -171,10 +180,7 @@ where
         self.unreadable.remove(&file);
         let layout = Layout::of(&elf);
         let tables = match Source::open(&elf) {
-            Ok(source) => {
-                self.open += 1;
-                Tables::Open(Box::new(source))
-            }
+            Ok(source) => Tables::Open(Box::new(source)),
             Err(error) => {
                 let rule =
                     Target::of(&elf).map_or(Rule::NO_INFO, |target| rule_of_all(&elf, target));
@@ -191,23 +197,24 @@ where
         true
     }
 
-    /// Descriptors are given back, of the files used longest ago; they can be opened again.
+    /// Files are closed, those used longest ago first; they can be opened again.
     fn close_files(&mut self) {
-        if self.open <= MAX_OPEN {
+        let is_open = |known: &&mut KnownFile| matches!(known.tables, Tables::Open(_));
+        let mut open: Vec<_> = self.files.values_mut().filter(is_open).collect();
+        let mut held: u64 = open.iter().map(|known| known.tables.memory_bytes()).sum();
+        if open.len() <= MAX_OPEN && held <= MAX_HELD_BYTES {
             return;
         }
-        let mut by_use: Vec<(u64, CodeFile)> = self
-            .files
-            .iter()
-            .filter(|(_, known)| matches!(known.tables, Tables::Open(_)))
-            .map(|(file, known)| (known.last_use, *file))
-            .collect();
-        by_use.sort_unstable_by_key(|(last_use, _)| *last_use);
-        for (_, file) in by_use.into_iter().take(MAX_OPEN / 4) {
-            if let Some(known) = self.files.get_mut(&file) {
-                known.tables = Tables::Closed;
-                self.open -= 1;
+        open.sort_unstable_by_key(|known| known.last_use);
+        let mut left = open.len();
+        for known in open {
+            // A quarter fewer, so that this is not done again with the next file.
+            if left <= MAX_OPEN - MAX_OPEN / 4 && held <= MAX_HELD_BYTES {
+                break;
             }
+            held -= known.tables.memory_bytes();
+            known.tables = Tables::Closed;
+            left -= 1;
         }
     }
 
@@ -289,7 +296,6 @@ where
     pub fn forget_file(&mut self, file: FileIndex) {
         self.unreadable.remove(&CodeFile::File(file));
         if let Some(known) = self.files.remove(&CodeFile::File(file)) {
-            self.open -= usize::from(matches!(known.tables, Tables::Open(_)));
             if let Some(span) = known.span {
                 self.directory.give_back(span);
             }

@@ -1,7 +1,7 @@
 //! The ELF header, program headers and section headers. What they point at is read elsewhere.
 
 use object::Endianness;
-use object::elf::{PF_X, PT_LOAD, PT_NOTE, SHN_XINDEX};
+use object::elf::{PF_X, PT_GNU_EH_FRAME, PT_LOAD, PT_NOTE, ProgramType, SHN_XINDEX};
 use object::pod::{self, Pod};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 
@@ -30,8 +30,10 @@ pub(super) fn parse<Elf: FileHeader<Endian = Endianness>>(
     }
     let endian = header.endian().map_err(|_| ElfError::NotElf)?;
     let program_headers = program_headers(&image, header, endian)?;
-    let segments = segments::<Elf>(entries(&program_headers)?, endian);
-    let notes = notes::<Elf>(entries(&program_headers)?, endian);
+    let headers = entries(&program_headers)?;
+    let segments: Vec<_> = of_kind::<Elf>(headers, endian, PT_LOAD).collect();
+    let frame_header = of_kind::<Elf>(headers, endian, PT_GNU_EH_FRAME).next();
+    let notes: Vec<_> = of_kind::<Elf>(headers, endian, PT_NOTE).map(|note| note.file).collect();
     // Section headers are not needed to run a program: some are cut off, and that is no error.
     let sections = sections(&image, header, endian).unwrap_or_default();
     let build_id = build_id::find(&image, endian, &notes, &sections);
@@ -42,6 +44,7 @@ pub(super) fn parse<Elf: FileHeader<Endian = Endianness>>(
         machine: header.e_machine(endian),
         entry: Svma(header.e_entry(endian).into()),
         segments: segments.into(),
+        frame_header,
         sections: sections.into(),
         build_id,
     })
@@ -75,28 +78,17 @@ fn check_count(what: &'static str, count: u64, limit: u64) -> Result<(), ElfErro
     if count > limit { Err(ElfError::TooMany { what, count, limit }) } else { Ok(()) }
 }
 
-fn segments<Elf: FileHeader<Endian = Endianness>>(
+fn of_kind<Elf: FileHeader<Endian = Endianness>>(
     headers: &[Elf::ProgramHeader],
     endian: Endianness,
-) -> Vec<Segment> {
-    let loaded = headers.iter().filter(|header| header.p_type(endian) == PT_LOAD);
-    loaded
-        .map(|header| Segment {
-            file: range(header.p_offset(endian).into(), header.p_filesz(endian).into()),
-            svma: Svma(header.p_vaddr(endian).into()),
-            executable: header.p_flags(endian).contains(PF_X),
-        })
-        .collect()
-}
-
-fn notes<Elf: FileHeader<Endian = Endianness>>(
-    headers: &[Elf::ProgramHeader],
-    endian: Endianness,
-) -> Vec<FileRange> {
-    let notes = headers.iter().filter(|header| header.p_type(endian) == PT_NOTE);
-    notes
-        .map(|header| range(header.p_offset(endian).into(), header.p_filesz(endian).into()))
-        .collect()
+    kind: ProgramType,
+) -> impl Iterator<Item = Segment> {
+    let wanted = headers.iter().filter(move |header| header.p_type(endian) == kind);
+    wanted.map(move |header| Segment {
+        file: range(header.p_offset(endian).into(), header.p_filesz(endian).into()),
+        svma: Svma(header.p_vaddr(endian).into()),
+        executable: header.p_flags(endian).contains(PF_X),
+    })
 }
 
 fn sections<Elf: FileHeader<Endian = Endianness>>(

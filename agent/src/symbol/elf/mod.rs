@@ -48,7 +48,7 @@ pub enum ElfError {
     },
 }
 
-/// A `PT_LOAD` segment: how a part of the file is placed in memory.
+/// A segment: how a part of the file is placed in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
     /// Where it lies in the file.
@@ -99,6 +99,7 @@ pub struct ElfFile {
     machine: object::elf::Machine,
     entry: Svma,
     segments: Arc<[Segment]>,
+    frame_header: Option<Segment>,
     sections: Arc<[Section]>,
     build_id: Arc<str>,
 }
@@ -166,6 +167,16 @@ impl ElfFile {
 
     pub(crate) fn segments(&self) -> Arc<[Segment]> {
         Arc::clone(&self.segments)
+    }
+
+    /// Where the program headers say that the table of frame descriptions is (`.eh_frame_hdr`).
+    pub(crate) const fn frame_header(&self) -> Option<Segment> {
+        self.frame_header
+    }
+
+    /// Whether its section headers were cut off: it runs without them.
+    pub(crate) fn is_without_sections(&self) -> bool {
+        self.sections.is_empty()
     }
 
     /// The machine whose instructions it holds.

@@ -5,8 +5,10 @@
 mod cursor;
 mod entry;
 mod expression;
+mod index;
 mod program;
 mod section;
+mod window;
 
 pub(super) use program::{Target, run};
 pub(super) use section::FrameSection;
@@ -23,6 +25,9 @@ pub enum CfiError {
     /// The bytes can't be had.
     #[error(transparent)]
     Read(#[from] crate::symbol::image::ReadError),
+    /// They lead in circles.
+    #[error("its frame descriptions refer to one another without end")]
+    TooCostly,
     /// A compressed section that can't be unpacked.
     #[error("its compressed section can't be unpacked")]
     Compressed,

@@ -1,5 +1,4 @@
-//! The section that holds the descriptions, read piece by piece, and the way from an address to
-//! them: the linker's sorted table (`.eh_frame_hdr`) where there is one, else a scan.
+//! The section that holds the descriptions: its entries by position, and those of an address.
 
 use std::sync::Arc;
 
@@ -9,22 +8,33 @@ use super::{
     CfiError,
     cursor::Cursor,
     entry::{Cie, Fde},
+    index::{Header, Index},
+    window::Window,
 };
 use crate::symbol::{
+    Svma,
     elf::{ElfFile, Section},
     image::{FileRange, Image, ReadError},
 };
 
 /// Descriptions in a section without the linker's table: more are not looked for.
-const MAX_SCANNED: usize = 1 << 20;
+const MAX_SCANNED: usize = 1 << 18;
 /// A section that has to be scanned.
 const MAX_SCANNED_BYTES: u64 = 256 << 20;
-/// An entry: those of real files have some hundred bytes.
+/// A compressed section, which stays in memory.
+const MAX_DECOMPRESSED_BYTES: u64 = 16 << 20;
+/// A description: those of real files have some hundred bytes.
 const MAX_ENTRY_BYTES: u64 = 1 << 20;
+/// A common entry: those of real files have some thirty bytes.
+const MAX_CIE_BYTES: u64 = 1 << 10;
 /// Common entries kept; a file has a handful.
 const MAX_CIES: usize = 1024;
-/// Read at a time: the descriptions of neighbouring functions are neighbours.
-const WINDOW_BYTES: u64 = 32 << 10;
+/// Read at a time: the descriptions of neighbouring functions are neighbours, but not in all files.
+const WINDOW_BYTES: u64 = 4 << 10;
+/// Bytes of descriptions that may be looked at for one page: those of real files take up to 5 MiB.
+const MAX_LOOKED_AT_BYTES: u64 = 64 << 20;
+/// What a byte of instructions counts for, which are not only looked at but run.
+const INSTRUCTION_COST: u64 = 8;
 
 /// `.eh_frame` or `.debug_frame`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,27 +46,11 @@ enum Format {
 /// One file's descriptions.
 #[derive(Debug)]
 pub(in crate::unwind) struct FrameSection {
-    image: Image,
-    range: FileRange,
+    window: Window,
     svma: u64,
     format: Format,
     index: Index,
     cies: FxHashMap<u64, Option<Arc<Cie>>>,
-    window: Window,
-}
-
-#[derive(Debug)]
-enum Index {
-    /// Pairs of `i32` relative to `svma`: function, description.
-    Sorted { range: FileRange, svma: u64, count: u64 },
-    /// Function (SVMA) and its description's position in the section.
-    Scanned(Box<[(u64, u64)]>),
-}
-
-#[derive(Debug, Default)]
-struct Window {
-    start: u64,
-    bytes: Vec<u8>,
 }
 
 impl FrameSection {
@@ -66,75 +60,73 @@ impl FrameSection {
     /// If it has none, or they can't be read.
     pub(in crate::unwind) fn open(elf: &ElfFile) -> Result<Self, CfiError> {
         let with_bytes = |name| elf.section(name).filter(|section| section.has_bytes());
-        if let Some(section) = with_bytes(".eh_frame") {
-            let mut frames = Self::new(elf, section, Format::EhFrame)?;
-            let sorted = with_bytes(".eh_frame_hdr").and_then(|header| frames.sorted(elf, header));
-            frames.index = match sorted {
+        let header = Header::read(elf);
+        let mut frames = match (with_bytes(".eh_frame"), &header) {
+            (Some(section), _) => Some(Self::of_section(elf, section, Format::EhFrame)?),
+            (None, Some(header)) => Self::of_segment(elf, header),
+            _ => None,
+        };
+        if let Some(frames) = &mut frames {
+            let header = header.filter(|header| header.frames == frames.svma);
+            frames.index = match header.and_then(|header| Index::of(elf, &header)) {
                 Some(index) => index,
                 None => frames.scan()?,
             };
-            // The linker leaves a terminator where all input had none: other sections may know.
-            if !frames.is_empty() {
-                return Ok(frames);
-            }
+        }
+        // The linker leaves a terminator where all input had none: other sections may know.
+        if let Some(frames) = frames.filter(|frames| !frames.index.is_empty()) {
+            return Ok(frames);
         }
         let section = with_bytes(".debug_frame").ok_or(CfiError::None)?;
-        let mut frames = Self::new(elf, section, Format::DebugFrame)?;
+        let mut frames = Self::of_section(elf, section, Format::DebugFrame)?;
         frames.index = frames.scan()?;
-        if frames.is_empty() { Err(CfiError::None) } else { Ok(frames) }
+        if frames.index.is_empty() { Err(CfiError::None) } else { Ok(frames) }
     }
 
-    fn new(elf: &ElfFile, section: &Section, format: Format) -> Result<Self, CfiError> {
+    fn of_section(elf: &ElfFile, section: &Section, format: Format) -> Result<Self, CfiError> {
         let (image, range) = if section.is_compressed() {
-            let bytes = elf.decompressed(section, MAX_SCANNED_BYTES);
+            let bytes = elf.decompressed(section, MAX_DECOMPRESSED_BYTES);
             let image = Image::from_bytes(bytes.ok_or(CfiError::Compressed)?.into_vec());
             let size = image.size_bytes();
             (image, FileRange { offset: 0, size })
         } else {
             (elf.image().clone(), section.file)
         };
-        Ok(Self {
-            image,
-            range,
-            svma: section.svma.0,
+        Ok(Self::new(image, range, section.svma.0, format))
+    }
+
+    /// The descriptions of a file without section headers: from where the linker's header says to
+    /// the end of what is loaded there. They end with a terminator.
+    fn of_segment(elf: &ElfFile, header: &Header) -> Option<Self> {
+        let segments = elf.segments();
+        let (segment, into) = segments.iter().find_map(|segment| {
+            let into = header.frames.checked_sub(segment.svma.0)?;
+            (into < segment.file.size).then_some((segment, into))
+        })?;
+        let offset = elf.offset_of(Svma(header.frames))?.0;
+        let range = FileRange { offset, size: segment.file.size - into };
+        Some(Self::new(elf.image().clone(), range, header.frames, Format::EhFrame))
+    }
+
+    fn new(image: Image, range: FileRange, svma: u64, format: Format) -> Self {
+        Self {
+            window: Window::new(image, range, WINDOW_BYTES),
+            svma,
             format,
             index: Index::Scanned(Box::default()),
             cies: FxHashMap::default(),
-            window: Window::default(),
-        })
-    }
-
-    fn is_empty(&self) -> bool {
-        match &self.index {
-            Index::Sorted { count, .. } => *count == 0,
-            Index::Scanned(found) => found.is_empty(),
         }
-    }
-
-    /// The linker's table, if it is of the one form that linkers write.
-    fn sorted(&self, elf: &ElfFile, header: &Section) -> Option<Index> {
-        let size = header.file.size.min(24);
-        let bytes = elf.image().read(FileRange { size, ..header.file }, 24, "header").ok()?;
-        let svma = header.svma.0;
-        let mut cursor = Cursor::new(&bytes, svma);
-        let [1, frames, counted, 0x3b] = cursor.take(4)? else { return None };
-        if cursor.pointer(*frames)? != self.svma {
-            return None;
-        }
-        let count = cursor.number(*counted)?;
-        let at = cursor.position() as u64;
-        let offset = header.file.offset.checked_add(at)?;
-        let size = count.checked_mul(8).filter(|size| *size <= header.file.size - at)?;
-        Some(Index::Sorted { range: FileRange { offset, size }, svma, count })
     }
 
     /// All descriptions, in order of address.
     fn scan(&mut self) -> Result<Index, CfiError> {
-        if self.range.size > MAX_SCANNED_BYTES {
-            let size = self.range.size;
+        let size = self.window.size();
+        if size > MAX_SCANNED_BYTES {
             let limit = MAX_SCANNED_BYTES;
             return Err(ReadError::TooLarge { what: "frame descriptions", size, limit }.into());
         }
+        // Each is looked at twice, and with the common ones.
+        self.window.allow(8 * size + MAX_LOOKED_AT_BYTES);
         let mut found = Vec::new();
         let mut at = 0;
         while found.len() < MAX_SCANNED
@@ -148,8 +140,18 @@ impl FrameSection {
             }
             at = next;
         }
+        if self.window.is_used_up() {
+            return Err(CfiError::TooCostly);
+        }
+        self.window.rest();
         found.sort_unstable();
         Ok(Index::Scanned(found.into()))
+    }
+
+    /// What follows is for another page: as much may be looked at as a page takes.
+    pub(in crate::unwind) fn begin(&mut self) {
+        self.window.allow(MAX_LOOKED_AT_BYTES);
+        self.index.begin();
     }
 
     /// Calls `each` with every description that covers a part of `start..end`, in order of address.
@@ -159,16 +161,18 @@ impl FrameSection {
         end: u64,
         mut each: impl FnMut(&Cie, &Fde<'_>),
     ) {
-        let Some(mut number) = self.first_at_or_before(start) else { return };
-        while let Some((function, position)) = self.indexed(number) {
-            if function >= end {
-                return;
-            }
-            self.fde(position, |cie, fde| {
+        let Some(mut number) = self.index.first_at_or_before(start) else { return };
+        while let Some((function, position)) = self.index.get(number)
+            && function < end
+            && !self.window.is_used_up()
+        {
+            let spent = self.fde(position, |cie, fde| {
                 if fde.start < end && fde.end > start {
                     each(cie, fde);
                 }
+                (cie.instructions.len() + fde.instructions.len()) as u64
             });
+            self.window.spend(INSTRUCTION_COST * spent.unwrap_or(0));
             number += 1;
         }
     }
@@ -176,70 +180,39 @@ impl FrameSection {
     /// From the end of the last function before an address to the start of the next one; empty in a
     /// function.
     pub(in crate::unwind) fn gap_at(&mut self, svma: u64) -> (u64, u64) {
-        let Some(number) = self.first_at_or_before(svma) else { return (0, u64::MAX) };
-        let start_of = |frames: &Self, number| frames.indexed(number).map(|(function, _)| function);
+        let Some(number) = self.index.first_at_or_before(svma) else { return (0, u64::MAX) };
         let described = self
-            .indexed(number)
+            .index
+            .get(number)
             .and_then(|(_, position)| self.fde(position, |_, fde| (fde.start, fde.end)));
         match described {
             Some((start, _)) if svma < start => (0, start),
             Some((_, end)) if svma < end => (svma, svma),
             described => {
                 let end = described.map_or(0, |(_, end)| end);
-                (end, start_of(self, number + 1).unwrap_or(u64::MAX))
-            }
-        }
-    }
-
-    /// The number of the last description that begins at or before `svma`, else of the first.
-    fn first_at_or_before(&mut self, svma: u64) -> Option<u64> {
-        let count = match &self.index {
-            Index::Sorted { count, .. } => *count,
-            Index::Scanned(found) => found.len() as u64,
-        };
-        let (mut low, mut high) = (0, count);
-        while low < high {
-            let middle = low.midpoint(high);
-            if self.indexed(middle)?.0 <= svma {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Some(low.saturating_sub(1))
-    }
-
-    /// Start of the function (SVMA) and position of its description.
-    fn indexed(&self, number: u64) -> Option<(u64, u64)> {
-        match &self.index {
-            Index::Scanned(found) => found.get(usize::try_from(number).ok()?).copied(),
-            Index::Sorted { range, svma, count } => {
-                if number >= *count {
-                    return None;
-                }
-                let mut pair = [0; 8];
-                self.image.read_into(range.offset + number * 8, &mut pair, "frame table").ok()?;
-                let mut cursor = Cursor::new(&pair, 0);
-                let [function, description] = [cursor.number(0x0b)?, cursor.number(0x0b)?];
-                let position = svma.wrapping_add(description).checked_sub(self.svma)?;
-                Some((svma.wrapping_add(function), position))
+                let next = self.index.get(number + 1).map(|(function, _)| function);
+                (end, next.unwrap_or(u64::MAX))
             }
         }
     }
 
     /// Parses the description at `position`; `None` if there is none, or another entry.
     fn fde<R>(&mut self, position: u64, read: impl FnOnce(&Cie, &Fde<'_>) -> R) -> Option<R> {
-        let (body, body_at) = self.body(position)?;
-        let mut cursor = Cursor::new(&body, 0);
-        let pointer = u64::from(cursor.u32()?);
+        let (length, next) = self.entry_at(position)?;
+        if !(4..=MAX_ENTRY_BYTES).contains(&length) {
+            return None;
+        }
+        let at = next - length;
+        let pointer = u64::from(Cursor::new(self.window.bytes(at, 4)?, 0).u32()?);
         let cie_at = match self.format {
             Format::EhFrame if pointer == 0 => return None,
-            Format::EhFrame => body_at.checked_sub(pointer)?,
+            Format::EhFrame => at.checked_sub(pointer)?,
             Format::DebugFrame if pointer == u64::from(u32::MAX) => return None,
             Format::DebugFrame => pointer,
         };
         let cie = self.cie(cie_at)?;
-        let fde = cie.describe(&body[4..], self.svma.wrapping_add(body_at + 4))?;
+        let bytes = self.window.bytes(at + 4, length - 4)?;
+        let fde = cie.describe(bytes, self.svma.wrapping_add(at + 4))?;
         Some(read(&cie, &fde))
     }
 
@@ -255,28 +228,23 @@ impl FrameSection {
     }
 
     fn parse_cie(&mut self, position: u64) -> Option<Cie> {
-        let (body, body_at) = self.body(position)?;
-        let id = Cursor::new(&body, 0).u32()?;
+        let (length, next) = self.entry_at(position)?;
+        if !(4..=MAX_CIE_BYTES).contains(&length) {
+            return None;
+        }
+        let at = next - length;
+        let bytes = self.window.bytes(at, length)?;
+        let id = Cursor::new(bytes, 0).u32()?;
         let expected = if self.format == Format::EhFrame { 0 } else { u32::MAX };
         if id != expected {
             return None;
         }
-        Cie::parse(&body[4..], self.svma.wrapping_add(body_at + 4))
-    }
-
-    /// The entry at `position` without its length, and where that begins.
-    fn body(&mut self, position: u64) -> Option<(Vec<u8>, u64)> {
-        let (length, next) = self.entry_at(position)?;
-        if !(4..=MAX_ENTRY_BYTES).contains(&length) {
-            return None;
-        }
-        let at = next - length;
-        Some((self.bytes(at, length)?.to_vec(), at))
+        Cie::parse(&bytes[4..], self.svma.wrapping_add(at + 4))
     }
 
     /// Length of the entry at `position`, and the position of the next.
     fn entry_at(&mut self, position: u64) -> Option<(u64, u64)> {
-        let short = u64::from(Cursor::new(self.bytes(position, 4)?, 0).u32()?);
+        let short = u64::from(Cursor::new(self.window.bytes(position, 4)?, 0).u32()?);
         if short == u64::from(u32::MAX) {
             // The 64-bit format: no compiler writes it into frame descriptions.
             return None;
@@ -285,30 +253,18 @@ impl FrameSection {
         if short == 0 && self.format == Format::EhFrame {
             return None; // The section's end.
         }
-        (next <= self.range.size).then_some((short, next))
-    }
-
-    /// Bytes of the section, which are read into the window if they are not there.
-    fn bytes(&mut self, at: u64, length: u64) -> Option<&[u8]> {
-        let end = at.checked_add(length).filter(|end| *end <= self.range.size)?;
-        let held = self.window.start..self.window.start + self.window.bytes.len() as u64;
-        if at < held.start || end > held.end {
-            let start = at & !7;
-            let size = (end - start).max(WINDOW_BYTES).min(self.range.size - start);
-            let mut bytes = std::mem::take(&mut self.window.bytes);
-            bytes.resize(usize::try_from(size).ok()?, 0);
-            let read = self.image.read_into(self.range.offset + start, &mut bytes, "descriptions");
-            if read.is_err() {
-                return None;
-            }
-            self.window = Window { start, bytes };
-        }
-        let from = usize::try_from(at - self.window.start).ok()?;
-        self.window.bytes.get(from..from + usize::try_from(length).ok()?)
+        (next <= self.window.size()).then_some((short, next))
     }
 
     /// Lets go of what is only good while a page is built.
     pub(in crate::unwind) fn rest(&mut self) {
-        self.window = Window::default();
+        self.window.rest();
+        self.index.rest();
+    }
+
+    /// Memory that is held while the file is open.
+    pub(in crate::unwind) fn memory_bytes(&self) -> u64 {
+        let cies = self.cies.values().flatten().map(|cie| 128 + cie.instructions.len() as u64);
+        self.window.memory_bytes() + self.index.memory_bytes() + cies.sum::<u64>()
     }
 }
