@@ -11,6 +11,9 @@ use sonde_ebpf::{
     unwind::{DirectoryEntry, MappedCode, PageBytes, ProcessCode, Rule, USED_AT, find_rule},
 };
 
+/// Of the halvings, those that are done in any case.
+const FEW_HALVINGS: u32 = 6;
+
 /// `BPF_F_MMAPABLE`: the agent writes these arrays through its own memory. The kernel lets nobody
 /// map an array for writing that programs may only read, so that is not asked for.
 const SHARED: u32 = 1 << 10;
@@ -64,28 +67,37 @@ pub(crate) fn epoch() -> u32 {
 /// The mapping around an address.
 #[inline(always)]
 pub(crate) fn mapping(code: ProcessCode, address: u64) -> Option<MappedCode> {
-    let mut low = code.first;
-    let mut high = code.first.wrapping_add(code.count);
-    // Masks and a fixed number of rounds instead of branches: the verifier would follow both ways of
-    // each, and that of 7.3 hardly comes to an end.
-    for _ in 0..MAPPING_HALVINGS {
-        let middle = low.wrapping_add(high.wrapping_sub(low) >> 1);
-        let start = MAPPINGS.get(middle & (MAX_MAPPINGS - 1))?.start;
-        let above = all_ones_if_negative(address.wrapping_sub(start));
-        let searching = all_ones_if_negative(u64::from(low).wrapping_sub(u64::from(high)));
-        low = low.wrapping_add(middle.wrapping_add(1).wrapping_sub(low) & !above & searching);
-        high = middle & above | high & !above;
+    let end = u64::from(code.first) + u64::from(code.count);
+    let mut low = u64::from(code.first);
+    // Most processes have fewer mappings than the last steps find.
+    if code.count >= 1 << FEW_HALVINGS {
+        for halving in FEW_HALVINGS..MAPPING_HALVINGS {
+            low = forward(low, FEW_HALVINGS + MAPPING_HALVINGS - 1 - halving, end, address)?;
+        }
     }
-    if low == code.first {
+    for halving in 0..FEW_HALVINGS {
+        low = forward(low, FEW_HALVINGS - 1 - halving, end, address)?;
+    }
+    if low == u64::from(code.first) {
         return None;
     }
-    let found = *MAPPINGS.get(low.wrapping_sub(1))?;
+    let found = *MAPPINGS.get((low as u32).wrapping_sub(1))?;
     (found.start <= address && address < found.end).then_some(found)
 }
 
+/// `low` + 2^`step` if the mapping before that is one of those before `end` and begins at or before
+/// an address; else `low`.
+///
+/// Without a branch: the verifier would follow both ways of each, and that of 7.3 hardly comes to an
+/// end. The sign of a difference is moved to where the step has its bit, as a mask of signs is what
+/// the compiler makes a branch of.
 #[inline(always)]
-const fn all_ones_if_negative(difference: u64) -> u32 {
-    ((difference as i64) >> 63) as u32
+fn forward(low: u64, step: u32, end: u64, address: u64) -> Option<u64> {
+    let next = low.wrapping_add(1 << step);
+    let last = (next as u32).wrapping_sub(1) & (MAX_MAPPINGS - 1);
+    let start = MAPPINGS.get(last)?.start;
+    let not_there = address.wrapping_sub(start) | end.wrapping_sub(next);
+    Some(next.wrapping_sub(not_there >> (63 - step) & 1 << step))
 }
 
 /// The rule for an address of a file.

@@ -35,6 +35,8 @@ const FAR_STEPS: [u32; 6] = [128, 64, 32, 16, 8, 8];
 const STEPS: [u32; 3] = [4, 2, 1];
 /// What [`STEPS`] add up to.
 const NEAR_ROWS: u32 = 7;
+/// Added to a distance, it makes that one behind all steps of a run.
+const ELSEWHERE: u32 = Rule::RUN_BYTES;
 
 /// Reads of a page. Positions count from its start and are the page's own, so an implementation
 /// must bound them itself.
@@ -57,15 +59,13 @@ pub fn find_rule<P: PageBytes>(page: &P, svma: u64) -> Rule {
     let behind = rows_up_to(page, first, end, key);
     let row = u32::from(page.u16(row_at(behind.wrapping_sub(1))));
     let (row_key, number) = (row & 0xff, row >> 8);
-    // A row of another 256 bytes is as far away as its rule can tell: runs end where those do.
-    let elsewhere = !all_ones_if_negative(first.wrapping_sub(behind));
-    let distance = key.wrapping_sub(row_key) & 0xff | elsewhere & 0xff;
+    // Runs end where their 256 bytes do: of a row before those all steps are passed.
+    let elsewhere = ELSEWHERE & !(first.wrapping_sub(behind) >> (31 - ELSEWHERE.trailing_zeros()));
+    let distance = key.wrapping_sub(row_key) & 0xff | elsewhere;
     Rule(page.u32(u32::from(page.u16(RULES_AT)) + 4 * number)).at(distance)
 }
 
 /// Where, of rows `first..end`, the first one above `key` is; else `end`.
-///
-/// Masks and fixed steps instead of branches: the verifier follows both ways of each.
 #[inline(always)]
 fn rows_up_to<P: PageBytes>(page: &P, first: u32, end: u32, key: u32) -> u32 {
     let mut low = first;
@@ -81,21 +81,20 @@ fn rows_up_to<P: PageBytes>(page: &P, first: u32, end: u32, key: u32) -> u32 {
 }
 
 /// `low + step` if the row before that is one of those before `end` and not above `key`; else `low`.
+///
+/// Without a branch: the verifier follows both ways of each, and what comes after is searched for
+/// every answer before. The sign of a difference is moved to where `step` has its bit, as a mask of
+/// signs is what the compiler makes a branch of.
 #[inline(always)]
 fn forward<P: PageBytes>(page: &P, low: u32, step: u32, end: u32, key: u32) -> u32 {
     let next = low.wrapping_add(step);
-    let above = key.wrapping_sub(u32::from(page.u8(row_at(next.wrapping_sub(1)))));
-    let not_there = all_ones_if_negative(above | end.wrapping_sub(next));
-    low.wrapping_add(step & !not_there)
+    let row_key = u32::from(page.u8(row_at(next.wrapping_sub(1))));
+    let not_there = key.wrapping_sub(row_key) | end.wrapping_sub(next);
+    next.wrapping_sub(not_there >> (31 - step.trailing_zeros()) & step)
 }
 
 /// Where a row stands.
 #[inline(always)]
 const fn row_at(number: u32) -> u32 {
     ROWS_AT.wrapping_add(number.wrapping_mul(2))
-}
-
-#[inline(always)]
-const fn all_ones_if_negative(difference: u32) -> u32 {
-    (difference as i32 >> 31) as u32
 }

@@ -101,6 +101,8 @@ const MAX_SAVED: i64 = 0xffe;
 
 /// Where the steps of a run begin.
 const STEPS_AT: u32 = 16;
+/// The bit of a run of pops.
+const POPS: u32 = 1 << 8;
 /// Bits of a run's words.
 const WORDS_BITS: u32 = STEPS_AT - 9;
 
@@ -190,7 +192,7 @@ impl Rule {
                     && words < 1 << WORDS_BITS
                     && steps < 1 << Self::RUN_BYTES =>
             {
-                let run = Kind::SpRun as u32 | saved << 4 | (pops as u32) << 8;
+                let run = Kind::SpRun as u32 | saved << 4 | if pops { POPS } else { 0 };
                 Some(Self(run | (words as u32) << 9 | steps << STEPS_AT))
             }
             _ => None,
@@ -204,16 +206,16 @@ impl Rule {
         if self.kind() != Kind::SpRun as u32 {
             return self;
         }
-        // Masks instead of branches, as in the search: all ones, or nothing.
-        let far = (Self::RUN_BYTES - 1).wrapping_sub(distance) as i32 >> 31;
-        let behind = u32::MAX << ((distance | far as u32) & 31);
-        let passed = (self.0 >> STEPS_AT & !behind).count_ones();
-        let pops = (((self.0 << 23) as i32) >> 31) as u32;
-        let words = (self.0 >> 9 & ((1 << WORDS_BITS) - 1))
-            .wrapping_add((passed ^ pops).wrapping_sub(pops));
+        let near = if distance < Self::RUN_BYTES { distance } else { Self::RUN_BYTES };
+        let passed = (self.0 >> STEPS_AT & !(u32::MAX << near)).count_ones();
+        let first = self.0 >> 9 & ((1 << WORDS_BITS) - 1);
         let saved = self.0 >> 4 & 0xf;
-        let pushed = !(words.wrapping_sub(saved) as i32 >> 31) as u32;
-        Self(Kind::Sp as u32 | (saved & (pushed | pops)) << 4 | words << 16)
+        if self.0 & POPS != 0 {
+            return Self(Kind::Sp as u32 | saved << 4 | first.wrapping_sub(passed) << 16);
+        }
+        let words = first + passed;
+        let saved = if words < saved { 0 } else { saved };
+        Self(Kind::Sp as u32 | saved << 4 | words << 16)
     }
 
     const fn pack(kind: Kind, saved: u32, operand: u16) -> Self {
