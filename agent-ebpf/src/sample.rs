@@ -93,11 +93,14 @@ pub enum StackEnd {
     ProcessUnknown = 10,
     /// A thread of another instruction set, such as 32-bit code on a 64-bit machine.
     ForeignCode = 11,
+    /// Between two programs, where a process has no user stack. The agent says so, by the kernel's
+    /// functions; the kernel side never does.
+    InExec = 12,
 }
 
 impl StackEnd {
     /// Every end, in wire order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Complete,
         Self::Truncated,
         Self::NoMapping,
@@ -110,6 +113,7 @@ impl StackEnd {
         Self::TableNotLoaded,
         Self::ProcessUnknown,
         Self::ForeignCode,
+        Self::InExec,
     ];
 
     /// The end that a kernel record means by `wire`; `None` if this side does not know it.
@@ -134,6 +138,7 @@ impl StackEnd {
             Self::TableNotLoaded => "table_not_loaded",
             Self::ProcessUnknown => "process_unknown",
             Self::ForeignCode => "foreign_code",
+            Self::InExec => "in_exec",
         }
     }
 
@@ -169,6 +174,6 @@ mod tests {
 
     #[test]
     fn a_stack_end_from_a_newer_kernel_side_is_refused() {
-        assert_eq!(StackEnd::from_wire(12), None);
+        assert_eq!(StackEnd::from_wire(13), None);
     }
 }

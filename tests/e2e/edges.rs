@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sonde_tests::folded::Stack;
 use sonde_tests::process::cpu_of_children;
 use sonde_tests::recording::Recording;
 use sonde_tests::workload::program;
@@ -69,6 +70,11 @@ fn programs_that_replace_one_another_at_the_same_addresses_never_mix() {
     }
     recording.reaches_the_start(98.5);
     println!("east and west: {}", recording.said);
+    // What an exec has left behind is no program's stack.
+    let in_exec = || recording.stacks.iter().filter(|stack| stack.in_exec);
+    assert!(in_exec().any(|stack| stack.user.is_empty()), "{}", recording.said);
+    let unmapped = |stack: &Stack| stack.user.iter().any(|frame| frame == "[no mapping]");
+    assert!(!in_exec().any(unmapped), "{:?}", in_exec().find(|stack| unmapped(stack)));
 }
 
 /// Records a process that makes so many mappings, and says what that took.

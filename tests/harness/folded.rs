@@ -9,7 +9,7 @@ pub struct Stack {
     pub service: String,
     /// Frames of the program and its libraries; the kernel's are left out.
     pub user: Vec<String>,
-    /// The kernel was at exec, where a program's stack goes and its successor has none yet.
+    /// The kernel was at exec.
     pub in_exec: bool,
     /// Samples.
     pub count: u64,
@@ -128,7 +128,8 @@ impl Chain {
     }
 }
 
-/// Whether frames begin where threads do. At its end a process has no user space any more.
+/// Whether frames begin where threads do. At its end, and between two programs, a process has no user
+/// stack.
 pub(crate) fn reaches_the_start(user: &[String]) -> bool {
     user.first().is_none_or(|frame| STARTS.contains(&frame.as_str()))
 }

@@ -86,9 +86,7 @@ impl Recording {
     /// When it does not.
     #[track_caller]
     pub fn reaches_the_start(&self, percent: f64) {
-        let good =
-            self.stacks.iter().filter(|stack| stack.in_exec || reaches_the_start(&stack.user));
-        let good = good.map(|stack| stack.count).sum();
+        let good = self.count(reaches_the_start);
         let all = self.count(|_| true);
         let found = 100.0 * precise(good) / precise(all);
         assert!(

@@ -4,10 +4,12 @@
 
 mod binaries;
 mod counts;
+mod exec;
 mod trust;
 mod window;
 
 pub use binaries::BinarySight;
 pub use counts::{RawProcess, RawStack, RawWindow, StackCounter};
+pub use exec::without_program;
 pub use trust::TrustTally;
 pub use window::{Binary, Location, ProfileWindow, ServiceProfile, StackCount, Trust, TrustCount};

@@ -60,6 +60,10 @@ impl TrustTally {
 }
 
 fn reason(end: StackEnd, outermost: Option<&Symbol>) -> &'static str {
+    // Nothing is missing of such a stack, but it is told apart: it says no word of a program.
+    if end == StackEnd::InExec {
+        return end.label();
+    }
     if is_complete(end, outermost) { StackEnd::Complete.label() } else { end.label() }
 }
 
@@ -67,7 +71,7 @@ fn reason(end: StackEnd, outermost: Option<&Symbol>) -> &'static str {
 pub(super) fn is_complete(end: StackEnd, outermost: Option<&Symbol>) -> bool {
     match (end, outermost) {
         // There is no user stack, and the kernel's is always whole.
-        (StackEnd::Complete | StackEnd::KernelThread, _) => true,
+        (StackEnd::Complete | StackEnd::KernelThread | StackEnd::InExec, _) => true,
         (StackEnd::FramePointerEnd, Some(Symbol::Known(functions))) => {
             functions.last().is_some_and(|f| THREAD_STARTS.contains(&&*f.name))
         }
@@ -99,10 +103,13 @@ mod tests {
         tally.add(&service, StackEnd::KernelThread, &[named("kthread")], 1);
         let stripped = location(Symbol::Unknown(UnknownReason::Stripped));
         tally.add(&service, StackEnd::Truncated, &[stripped], 5);
+        tally.add(&service, StackEnd::InExec, &[named("bprm_execve")], 6);
         let trust = tally.finish();
         let stacks: Vec<_> = trust.stacks.iter().map(|stack| (stack.reason, stack.count)).collect();
-        assert_eq!(stacks, [("complete", 4), ("frame_pointers_lost", 2), ("truncated", 5)]);
+        let expected =
+            [("complete", 4), ("frame_pointers_lost", 2), ("in_exec", 6), ("truncated", 5)];
+        assert_eq!(stacks, expected);
         let frames: Vec<_> = trust.frames.iter().map(|frame| (frame.reason, frame.count)).collect();
-        assert_eq!(frames, [("named", 9), ("stripped", 5)]);
+        assert_eq!(frames, [("named", 15), ("stripped", 5)]);
     }
 }

@@ -110,7 +110,7 @@ impl Remedies {
 /// What would make stacks whole that break off for a reason.
 const fn stack_remedy(end: StackEnd) -> &'static str {
     match end {
-        StackEnd::Complete | StackEnd::KernelThread => "Nothing is wrong.",
+        StackEnd::Complete | StackEnd::KernelThread | StackEnd::InExec => "Nothing is wrong.",
         StackEnd::Truncated => "Nothing: these stacks are deeper than a sample can hold.",
         StackEnd::NoUnwindInfo | StackEnd::FramePointerEnd => {
             "Build it with unwind tables (-fasynchronous-unwind-tables) or with frame pointers \

@@ -180,7 +180,10 @@ fn completeness(trust: &Trust) -> Option<String> {
         *by_reason.entry(stack.reason).or_default() += stack.count;
     }
     let all: u64 = by_reason.values().sum();
-    let complete = by_reason.remove(StackEnd::Complete.label()).unwrap_or(0);
+    // Between two programs a process has no user stack: nothing is missing of those.
+    let whole = |end: StackEnd| by_reason.get(end.label()).copied().unwrap_or(0);
+    let complete = whole(StackEnd::Complete) + whole(StackEnd::InExec);
+    by_reason.remove(StackEnd::Complete.label());
     if all == 0 {
         return None;
     }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     aggregate::{
         Binary, Location, ProfileWindow, RawProcess, RawWindow, ServiceProfile, StackCount, Trust,
-        TrustTally,
+        TrustTally, without_program,
     },
     kernel::{give_back_freed_memory, unix_ns},
     process::{CodeAddress, FileIndex, Identity},
@@ -232,18 +232,19 @@ impl Naming {
                 services.push(ServiceProfile { labels: self.labels(identity), stacks: Vec::new() });
                 services.len() - 1
             });
-            let frames: Vec<_> = window
+            let mut frames: Vec<_> = window
                 .frames(stack)
                 .iter()
                 .map(|frame| self.location(*frame, process.attribution.serial))
                 .collect();
-            tally.add(&identity.service, stack.end, &frames, stack.count);
+            let end = without_program(stack.end, window.frames(stack), &mut frames);
+            tally.add(&identity.service, end, &frames, stack.count);
             unnamed.add(window.frames(stack), &frames, stack.count);
             services[place].stacks.push(StackCount {
                 frames,
                 pid: process.lasting.then_some(process.pid),
                 thread: thread_name(&stack.comm),
-                end: stack.end,
+                end,
                 count: stack.count,
             });
         }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Stack ends that count as complete.
-const COMPLETE: [&str; 2] = ["complete", "frame_pointer_root"];
+/// Stack ends that count as complete. Between two programs a process has no user stack that could be
+/// missing.
+const COMPLETE: [&str; 3] = ["complete", "frame_pointer_root", "in_exec"];
 
 /// Something counted under a reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

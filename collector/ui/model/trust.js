@@ -143,7 +143,7 @@ function costFigure(cores) {
  */
 function byReason(reasons, missing, total, what) {
   if (missing <= 0) return [];
-  return reasons.filter(({ reason, count }) => count > 0 && !["complete", "frame_pointer_root", "named"].includes(reason))
+  return reasons.filter(({ reason, count }) => count > 0 && !["complete", "frame_pointer_root", "in_exec", "named"].includes(reason))
     .sort((one, other) => other.count - one.count)
     .map(({ reason, count }) => `${formatShare(count, total)} of ${what}: ${reasonWords(reason)}`);
 }
