@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::command::{cargo, run as run_command};
 use crate::stack::{Layout, Stack, remove, scratch};
-use crate::{setup, workloads};
+use crate::{rights, setup, workloads};
 
 const DEFAULT_PORT: u16 = 4040;
 
@@ -17,6 +17,7 @@ static STOPPED: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = Options::parse(args)?;
+    rights::check()?;
     let folder = scratch("demo")?;
     let layout = Layout {
         port: options.port,
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     layout.check_ports()?;
     setup::run(&[])?;
     run_command(&mut cargo(["build", "--workspace", "--bins"]))?;
-    workloads::build()?;
+    workloads::build_demo()?;
     catch_signals();
     let shown = show(&layout);
     if shown.is_ok() {

@@ -7,6 +7,7 @@ mod demo;
 mod packages;
 mod place;
 mod process;
+mod rights;
 mod setup;
 mod stack;
 mod test;

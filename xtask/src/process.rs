@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::command::shown;
+use crate::rights;
 
 /// A started process. Dropping it ends it.
 pub(crate) struct Process {
     name: &'static str,
     child: Child,
     log: PathBuf,
-    /// Started through sudo, so that only sudo may signal it.
+    /// Started through sudo: this process may not signal it, and closes its standard input instead.
     privileged: bool,
     ended: bool,
 }
@@ -27,10 +28,11 @@ impl Process {
         let log = logs.join(format!("{name}.log"));
         let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
         let errors = output.try_clone().context("share the log file")?;
-        let privileged = Path::new(command.get_program()).ends_with("sudo");
+        let privileged = rights::is_through_sudo(&command);
+        let input = if privileged { Stdio::piped() } else { Stdio::null() };
         // A group of its own: Ctrl-C in the terminal reaches this task alone, which stops the
         // others in order.
-        command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
+        command.stdin(input).stdout(output).stderr(errors).process_group(0);
         let parent_dies = || {
             // SAFETY: prctl with PR_SET_PDEATHSIG takes one number, and is safe after a fork.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) };
@@ -77,7 +79,11 @@ impl Process {
         if let Some(status) = self.child.try_wait().context("ask for a process's state")? {
             return Ok(Some(status));
         }
-        self.signal(libc::SIGTERM);
+        if self.privileged {
+            drop(self.child.stdin.take());
+        } else {
+            self.signal(libc::SIGTERM);
+        }
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().context("wait for a process")? {
@@ -85,17 +91,16 @@ impl Process {
             }
             sleep(Duration::from_millis(20));
         }
+        if self.privileged {
+            let (name, id) = (self.name, self.child.id());
+            bail!("{name} runs as root and does not end; its sudo is process {id}");
+        }
         self.signal(libc::SIGKILL);
         self.child.wait().map(Some).context("wait for a killed process")
     }
 
     fn signal(&self, signal: libc::c_int) {
-        let id = self.child.id();
-        if self.privileged {
-            let number = format!("-{signal}");
-            let mut kill = Command::new("sudo");
-            let _gone = kill.args(["kill", &number, &id.to_string()]).status();
-        } else if let Ok(id) = libc::pid_t::try_from(id) {
+        if let Ok(id) = libc::pid_t::try_from(self.child.id()) {
             // SAFETY: kill takes two numbers; the child is not reaped yet, so the id is ours.
             unsafe { libc::kill(id, signal) };
         }

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::command::{command, run};
 use crate::process::Process;
-use crate::{place, workloads};
+use crate::{place, rights, workloads};
 
 /// The three processes, in the order in which they are stopped.
 pub(crate) struct Stack {
@@ -103,17 +102,7 @@ fn collector(layout: &Layout) -> Result<Command> {
 }
 
 fn agent(layout: &Layout) -> Result<Command> {
-    let agent = place::built("sonde-agent")?;
-    let mut start = if place::is_root() {
-        Command::new(&agent)
-    } else {
-        println!("sudo for the agent alone: loading BPF programs needs root");
-        // Asked for here, on the terminal; the agent itself starts in the background.
-        run(&mut command("sudo", ["-v"]))?;
-        let mut sudo = Command::new("sudo");
-        sudo.arg("-n").arg(&agent);
-        sudo
-    };
+    let mut start = rights::agent(&place::built("sonde-agent")?)?;
     start.arg("run").arg("--collector").arg(format!("http://127.0.0.1:{}", layout.port));
     start.arg("--listen").arg(format!("127.0.0.1:{}", layout.agent_port()));
     // The daemon's default is 10 s: right for a fleet, long for a person who waits.

@@ -3,6 +3,7 @@
 
 mod bare;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,31 +25,46 @@ pub(crate) fn folder() -> Result<PathBuf> {
 
 /// Builds those whose source is newer than the program.
 pub(crate) fn build() -> Result<PathBuf> {
-    let folder = folder()?;
-    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
     let sources = place::workspace().join("tests/workloads");
     for entry in fs::read_dir(&sources).with_context(|| format!("read {}", sources.display()))? {
-        let source = entry.context("read a folder's entry")?.path();
-        let Some(extension) = source.extension() else { continue };
-        let program = folder.join(source.file_stem().unwrap_or_default());
-        let mut compile = match extension.to_str() {
-            Some("c") => c_compiler()?,
-            Some("rs") => rust_compiler(),
-            _ => continue,
-        };
-        if newer(&program, &source) {
-            continue;
-        }
-        // Source files are shown as the repository names them, wherever it was cloned to.
-        let map = format!("{}/=", place::workspace().display());
-        let map = match extension.to_str() {
-            Some("rs") => format!("--remap-path-prefix={map}"),
-            _ => format!("-ffile-prefix-map={map}"),
-        };
-        run(compile.arg(map).arg(&source).arg("-o").arg(&program))?;
+        build_framed(&entry.context("read a folder's entry")?.path())?;
     }
+    let folder = folder()?;
     bare::build(&folder)?;
+    build_sdk(&folder.join("sdk"))?;
     Ok(folder)
+}
+
+/// A Go module, unlike the others: it has Pyroscope's SDK from the module proxy, by its checksum.
+fn build_sdk(program: &Path) -> Result<()> {
+    let module = place::workspace().join("tests/workloads/sdk");
+    if ["main.go", "go.mod", "go.sum"].iter().all(|file| newer(program, &module.join(file))) {
+        return Ok(());
+    }
+    run(command("go", ["build", "-o"]).arg(program).current_dir(&module))
+}
+
+/// Builds the one that `demo` shows: the others take compilers that a visitor need not have.
+pub(crate) fn build_demo() -> Result<()> {
+    build_framed(&place::workspace().join("tests/workloads/shop.rs"))
+}
+
+fn build_framed(source: &Path) -> Result<()> {
+    let folder = folder()?;
+    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    let program = folder.join(source.file_stem().unwrap_or_default());
+    let extension = source.extension().and_then(OsStr::to_str);
+    if newer(&program, source) {
+        return Ok(());
+    }
+    // Source files are shown as the repository names them, wherever it was cloned to.
+    let map = format!("{}/=", place::workspace().display());
+    let (mut compile, map) = match extension {
+        Some("c") => (c_compiler()?, format!("-ffile-prefix-map={map}")),
+        Some("rs") => (rust_compiler(), format!("--remap-path-prefix={map}")),
+        _ => return Ok(()),
+    };
+    run(compile.arg(map).arg(source).arg("-o").arg(&program))
 }
 
 fn c_compiler() -> Result<Command> {

@@ -58,7 +58,7 @@ pub fn try_walk(bytes: &[u8]) -> Option<(usize, StackEnd)> {
     let registers = Registers {
         link: word(),
         exact: u32::from(marks & 1 == 1),
-        leaf: u32::from((marks >> 8) as u8 & 3),
+        leaf: u32::from(marks.to_le_bytes()[1] & 3),
         ..registers
     };
     let general = word();

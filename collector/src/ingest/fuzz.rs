@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::application::Parameters;
 use super::body::{Budget, Unzip};
 use super::error::IngestError;
 use super::labels::LabelSet;
@@ -35,5 +36,18 @@ pub fn decode_push(bytes: &[u8], json: bool) -> Result<Vec<Profile>, IngestError
     let series =
         if json { push::parse_json(bytes, &limits)? } else { push::parse_proto(bytes, &limits)? };
     let decoded = request::pushed(series, &mut unzip, 1, &limits)?;
+    Ok(decoded.profiles)
+}
+
+/// Decodes a body of `/ingest`, folded or pprof; as a multipart body, its boundary is `x`.
+///
+/// # Errors
+/// Why the request is refused.
+pub fn decode_ingest(bytes: &[u8], multipart: bool) -> Result<Vec<Profile>, IngestError> {
+    let limits = Limits::default();
+    let mut unzip = Unzip::new(Budget::new(limits.in_flight_bytes).share(), 4 << 20);
+    let kind = if multipart { "multipart/form-data; boundary=x" } else { "text/plain" };
+    let parameters = Parameters::default();
+    let decoded = request::ingested(&parameters, kind, bytes, &mut unzip, 1, &limits)?;
     Ok(decoded.profiles)
 }

@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 
 use super::body::tests::gzip;
-use super::fuzz::{decode_pprof, decode_push};
+use super::fuzz::{decode_ingest, decode_pprof, decode_push};
 use super::*;
 use crate::store::{Select, Store, StoreSettings};
 
@@ -133,7 +133,9 @@ proptest! {
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         cut in any::<prop::sample::Index>(),
     ) {
-        for whole in [pprof_at(2, 1), push_body(&[pprof_at(2, 1)])] {
+        let folded = b"main;work;leaf 3\n\nmain;operator new (x) 2\r\n".to_vec();
+        let multipart = multipart_body(&pprof_at(2, 1));
+        for whole in [pprof_at(2, 1), push_body(&[pprof_at(2, 1)]), folded, multipart] {
             let mut mutated = whole.clone();
             for (at, byte) in &edits {
                 let at = at.index(mutated.len());
@@ -143,6 +145,8 @@ proptest! {
             drop(decode_pprof(&mutated));
             drop(decode_push(&mutated, false));
             drop(decode_push(&mutated, true));
+            drop(decode_ingest(&mutated, false));
+            drop(decode_ingest(&mutated, true));
         }
     }
 }
@@ -235,7 +239,7 @@ async fn ingest_takes_folded_text_raw_pprof_and_multipart_pprof() {
         ),
         (
             format!("/ingest?name=c&from={now}"),
-            "multipart/form-data; boundary=zz",
+            "multipart/form-data; boundary=x",
             multipart_body(&pprof_at(2, now + 1)),
         ),
     ] {
@@ -247,8 +251,8 @@ async fn ingest_takes_folded_text_raw_pprof_and_multipart_pprof() {
 
 fn multipart_body(profile: &[u8]) -> Vec<u8> {
     let head =
-        b"--zz\r\nContent-Disposition: form-data; name=\"profile\"; filename=\"p.pprof\"\r\n\r\n";
-    [&head[..], profile, b"\r\n--zz--\r\n"].concat()
+        b"--x\r\nContent-Disposition: form-data; name=\"profile\"; filename=\"p.pprof\"\r\n\r\n";
+    [&head[..], profile, b"\r\n--x--\r\n"].concat()
 }
 
 #[tokio::test]

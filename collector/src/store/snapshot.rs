@@ -287,11 +287,14 @@ fn events(totals: &FxHashMap<u64, i64>, chosen: &Chosen) -> (f64, i64) {
 }
 
 /// How many events a total of one series stands for, or the total again if nobody knows: counts
-/// are events; other values are where the period has their unit.
+/// are events; other values are where the period has their unit. Of allocations, a sample is one in
+/// so many bytes, and its sender has scaled it up already.
 #[expect(clippy::cast_precision_loss, reason = "a count for people; 53 bits are enough")]
 fn events_of(series: &Series, total: i64) -> (f64, i64) {
     let kind = &series.profile_type;
-    if kind.sample_unit.as_ref() == "count" {
+    if kind.period_unit.as_ref() == "bytes" {
+        (0.0, total)
+    } else if kind.sample_unit.as_ref() == "count" {
         (total as f64, 0)
     } else if series.period > 0 && kind.sample_unit == kind.period_unit {
         (total as f64 / series.period as f64, 0)

@@ -249,6 +249,21 @@ async fn events_are_values_divided_by_their_series_period() {
 }
 
 #[tokio::test]
+async fn allocations_are_no_number_of_samples() {
+    let home = TempDir::new().unwrap();
+    let store = Store::open(settings(home.path())).await.unwrap();
+    for (at, unit) in ["count", "bytes"].into_iter().enumerate() {
+        let mut heap = profile(1, NOON, &[(1, 4000)]);
+        heap.period = 524_288;
+        heap.profile_type.sample_unit = unit.into();
+        heap.profile_type.period_unit = "bytes".into();
+        store.append(push(at as u128, vec![heap])).await.unwrap();
+    }
+    let merged = store.merge(&everything()).await.unwrap();
+    assert_eq!((merged.events, merged.value_without_period), (0.0, 8000));
+}
+
+#[tokio::test]
 async fn merging_files_keeps_every_answer_and_readers_keep_their_files() {
     let home = TempDir::new().unwrap();
     let store = Store::open(settings(home.path())).await.unwrap();

@@ -2,8 +2,7 @@
 // Draws CPU over time as stacked steps, its axis and the picked range.
 
 import { clock, dayOf, timeTicks } from "../model/range.js";
-import { roundAbove, xOf } from "../model/timeline.js";
-import { significant } from "../model/units.js";
+import { roundAbove, scaleLabel, xOf } from "../model/timeline.js";
 import { prepare } from "./surface.js";
 
 /** @typedef {import("../model/timeline.js").Timeline} Timeline */
@@ -69,8 +68,7 @@ function drawScale(context, timeline, colours, width) {
   if (timeline.peak <= 0) return;
   context.fillStyle = colours.line;
   for (let x = 0; x < width; x += 6) context.fillRect(x, TOP, 2, 1);
-  const what = timeline.unit === "nanoseconds" ? "CPU cores" : `${timeline.unit} per second`;
-  const label = `${significant(roundAbove(timeline.peak), 2)} ${what}`;
+  const label = scaleLabel(roundAbove(timeline.peak), timeline.unit);
   context.textAlign = "left";
   context.textBaseline = "top";
   const wide = context.measureText(label).width;

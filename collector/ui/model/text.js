@@ -14,6 +14,15 @@ export function printable(name) {
 }
 
 /**
+ * A name in two: the path of its package, which many begin with, and what tells it from the others.
+ * @param {string} name printable
+ */
+export function splitPath(name) {
+  const path = /^[\w.~-]+\.[\w~-]+\/(?:[\w.~-]+\/)*/.exec(name)?.[0] ?? "";
+  return { path, rest: name.slice(path.length) };
+}
+
+/**
  * As much of a name as fits into a box of `columns` characters.
  * @param {string} name printable
  * @param {number} columns

@@ -1,6 +1,8 @@
 // @ts-check
 // CPU over time, stacked: columns of values to heights in cores, and positions to moments.
 
+import { formatValue, significant } from "./units.js";
+
 /** @typedef {import("./range.js").Span} Span */
 /** @typedef {ReturnType<typeof decodeTimeline>} Timeline */
 
@@ -43,6 +45,15 @@ export function roundAbove(value) {
   if (value <= 0) return 1;
   const size = 10 ** Math.floor(Math.log10(value));
   return ([1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((step) => step * size >= value * 0.999) ?? 10) * size;
+}
+
+/**
+ * What the top of the axis stands for.
+ * @param {number} value per second, or in cores where the unit is time
+ * @param {string} unit as pprof says it
+ */
+export function scaleLabel(value, unit) {
+  return unit === "nanoseconds" ? `${significant(value, 2)} CPU ${value === 1 ? "core" : "cores"}` : `${formatValue(value, unit)} per second`;
 }
 
 /**

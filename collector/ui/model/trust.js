@@ -68,6 +68,7 @@ export function reasonWords(reason) {
 export function trustParts(answer) {
   const { stacks, frames, lost, missed, agents, cost } = answer;
   if (agents.seen === 0 && stacks.total === 0) return [unreported()];
+  if (stacks.total === 0) return [uncounted(), lostPart(lost), ...missedPart(missed), agentsPart(agents), costPart(cost)];
   return [stacksPart(stacks), framesPart(frames), lostPart(lost), ...missedPart(missed), agentsPart(agents), costPart(cost)];
 }
 
@@ -76,6 +77,14 @@ function unreported() {
   return {
     key: "unreported", figure: "No agent", words: "has said how complete this data is", whole: false,
     reasons: ["No Sonde agent reported on itself in this range, so what was lost or left unnamed is not known."],
+  };
+}
+
+/** Agents reported, and none had a stack of the services that are picked. @returns {Part} */
+function uncounted() {
+  return {
+    key: "unreported", figure: "No agent", words: "counted stacks of these services", whole: false,
+    reasons: ["No Sonde agent saw these services in this range, so how complete their data is is not known."],
   };
 }
 

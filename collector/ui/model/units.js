@@ -68,6 +68,7 @@ export function columnFormat(largest, unit) {
   const decimals = size === 1 ? 0 : largest / size >= 100 ? 1 : 2;
   return (value) => {
     if (value === 0) return "0";
+    if (value / size < 0.5 * 10 ** -decimals) return `< ${10 ** -decimals} ${name}`.trim();
     const text = (value / size).toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
     return name === "" ? text : `${text} ${name}`;
   };

@@ -5,7 +5,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/pr
 import { run } from "../commands.js";
 import { exactly, exactName, matcherOf } from "../model/pattern.js";
 import { rowAt, visibleRows } from "../model/pages.js";
-import { printable } from "../model/text.js";
+import { printable, splitPath } from "../model/text.js";
 import { KINDS } from "../model/tree.js";
 import { columnFormat, counted, formatShare } from "../model/units.js";
 import { isStale } from "../slot.js";
@@ -103,13 +103,13 @@ function Head({ session, state, count }) {
 function Row({ row, data, whole, format, current, hit, chosen, onFind, onFocus }) {
   const place = { transform: `translateY(${row * ROW}px)` };
   if (!data) return html`<div class="row" role="row" aria-rowindex=${row + 2} style=${place}><div role="cell" class="name third">…</div><div role="cell"></div><div role="cell"></div></div>`;
-  const name = printable(data.name);
+  const { path, rest } = splitPath(printable(data.name));
   const source = data.file ? `${printable(data.file)}${data.line > 0 ? `:${data.line}` : ""}` : "";
   return html`
     <div class=${`row ${hit ? "hit" : ""} ${chosen ? "chosen" : ""}`} role="row" aria-rowindex=${row + 2} style=${place}
-      title=${[name, source, printable(data.binary)].filter(Boolean).join("\n")} onClick=${() => onFind(data.name)}>
+      title=${[path + rest, source, printable(data.binary)].filter(Boolean).join("\n")} onClick=${() => onFind(data.name)}>
       <div role="cell" class="name"><i class=${`swatch ${KINDS[data.kind] ?? "unknown"}`} aria-hidden="true" /><button type="button" tabindex=${current ? 0 : -1} aria-pressed=${chosen ? "true" : "false"}
-        onFocus=${() => onFocus(row)}><code>${name}</code></button><span class="binary">${printable(data.binary)}</span></div>
+        onFocus=${() => onFocus(row)}><code>${path && html`<span class="path">${path}</span>`}${rest}</code></button><span class="binary">${printable(data.binary)}</span></div>
       <div role="cell" class=${`number ${data.self === 0 ? "third" : ""}`}>${format(data.self)}</div>
       <div role="cell" class="number"><i class="bar" style=${{ width: `${whole > 0 ? (100 * data.total) / whole : 0}%` }} />${format(data.total)} <span class="share">${formatShare(data.total, whole)}</span></div>
     </div>`;

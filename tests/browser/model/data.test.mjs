@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { firstPage, missingPages, PAGE, rowAt, visibleRows, withPage } from "../../../collector/ui/model/pages.js";
 import { hueOf, HUES } from "../../../collector/ui/model/palette.js";
-import { clipped, printable } from "../../../collector/ui/model/text.js";
-import { decodeTimeline, newestWithData, roundAbove, timeAt, wholeSteps, xOf } from "../../../collector/ui/model/timeline.js";
+import { clipped, printable, splitPath } from "../../../collector/ui/model/text.js";
+import { decodeTimeline, newestWithData, roundAbove, scaleLabel, timeAt, wholeSteps, xOf } from "../../../collector/ui/model/timeline.js";
 import { trustParts, verdict } from "../../../collector/ui/model/trust.js";
 
 const timeline = (values) => decodeTimeline({ step_ms: 10_000, start_ms: 50_000, unit: "nanoseconds", series: [{ name: "kernel", values }, { name: "native", values: values.map(() => 0) }] });
@@ -73,6 +73,27 @@ test("data nobody reported on is not called complete", () => {
   const none = { total: 0, by_reason: [] };
   const parts = trustParts(trust({ stacks: { ...none, complete: 0 }, frames: { ...none, unknown: 0 }, agents: { seen: 0, hosts: [] } }));
   assert.equal(verdict(parts).word, "Unknown");
+});
+
+test("agents that saw nothing of the picked services don't vouch for them", () => {
+  const none = { total: 0, by_reason: [] };
+  const parts = trustParts(trust({ stacks: { ...none, complete: 0 }, frames: { ...none, unknown: 0 } }));
+  assert.equal(verdict(parts).word, "Unknown");
+  assert.deepEqual(parts.map(({ key }) => key), ["unreported", "lost", "agents", "cost"]);
+});
+
+test("the axis says its unit as people do", () => {
+  assert.equal(scaleLabel(1, "nanoseconds"), "1 CPU core");
+  assert.equal(scaleLabel(1.5, "nanoseconds"), "1.5 CPU cores");
+  assert.equal(scaleLabel(15e6, "bytes"), "14.3 MiB per second");
+  assert.equal(scaleLabel(1000, "count"), "1,000 per second");
+});
+
+test("only the path of a package is split off a name", () => {
+  assert.deepEqual(splitPath("github.com/grafana/pyroscope-go.(*Session).upload"), { path: "github.com/grafana/", rest: "pyroscope-go.(*Session).upload" });
+  for (const name of ["runtime/pprof.StartCPUProfile", "operator/", "<a::B as c/d>::e", "[stripped: /usr/lib/x.so]", ""]) {
+    assert.deepEqual(splitPath(name), { path: "", rest: name });
+  }
 });
 
 test("a reason this page does not know is said as it came", () => {

@@ -35,6 +35,7 @@ test("a column keeps one unit and one number of decimals", () => {
   const format = columnFormat(41.8e9, "nanoseconds");
   assert.deepEqual([39.7e9, 0.41e9, 0].map(format), ["39.70 s", "0.41 s", "0"]);
   assert.equal(columnFormat(7568e9, "nanoseconds")(30e9), "0.5 min");
+  assert.equal(columnFormat(1142e9, "nanoseconds")(0.1e9), "< 0.01 min");
 });
 
 test("the error of a share follows the samples behind it", () => {
