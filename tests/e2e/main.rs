@@ -11,5 +11,6 @@ mod hostile_collector;
 mod jit;
 mod oneshot;
 mod rights;
+mod room;
 mod servers;
 mod shares;
