@@ -11,6 +11,7 @@ mod hostile_collector;
 mod jit;
 mod oneshot;
 mod rights;
+mod room;
 mod sdk;
 mod servers;
 mod shares;

@@ -65,6 +65,12 @@ impl Process {
         line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
     }
 
+    /// Descriptors that it has open; 0 once it has ended.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: i32) {
         if let Ok(id) = libc::pid_t::try_from(self.child.id()) {

@@ -29,11 +29,20 @@ impl Recording {
     /// # Errors
     /// When it fails, or what it or the agent wrote cannot be read.
     pub fn of(frequency: u32, words: &[&OsStr]) -> Result<Self> {
+        Self::with(&[], frequency, words)
+    }
+
+    /// The same, with further options of `record`.
+    ///
+    /// # Errors
+    /// As for [`Self::of`].
+    pub fn with(more: &[&str], frequency: u32, words: &[&OsStr]) -> Result<Self> {
         let folder = TempDir::new()?;
         let file = folder.path().join("out.folded");
         let hertz = frequency.to_string();
         let options = ["--frequency", &hertz, "-o"].map(OsStr::new);
-        let options = options.into_iter().chain([file.as_os_str(), OsStr::new("--")]);
+        let options = more.iter().map(OsStr::new).chain(options);
+        let options = options.chain([file.as_os_str(), OsStr::new("--")]);
         let output = record(options.chain(words.iter().copied()))?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         anyhow::ensure!(output.status.success(), "{said}");

@@ -19,7 +19,7 @@ use std::{
 use aya::maps::{MapData, RingBuf};
 
 use super::{
-    KernelError, Programs, boot_ns,
+    KernelError, Programs, boot_ns, priority,
     process_events::{ProcessEvents, RingChange},
 };
 use crate::record::{ProcessEvent, ProcessEventKind, Sample, decode_process_event};
@@ -136,6 +136,7 @@ fn run(
     batches: &SyncSender<Batch>,
     health: &DrainHealth,
 ) {
+    priority::go_first();
     loop {
         wait([rings.samples.as_raw_fd(), stopped.as_raw_fd()], INTERVAL);
         let stop = matches!(stopped.read(&mut [0]), Ok(1..));

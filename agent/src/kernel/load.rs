@@ -149,6 +149,7 @@ impl Programs {
     /// If the kernel, or the rights of this process, do not allow it.
     pub fn load(settings: LoadSettings) -> Result<Self, KernelError> {
         lift_memlock_limit();
+        raise_descriptor_limit();
         let cpus = cpus::online()
             .map_err(|error| KernelError::PerfEvent { what: "a look at the CPUs", error })?;
         let ring_bytes = (cpus.len() * RING_BYTES_PER_CPU).next_power_of_two();
@@ -290,6 +291,24 @@ fn sum(map: &Map, index: u32) -> Option<u64> {
     let array: PerCpuArray<&MapData, u64> = map.try_into().ok()?;
     let values = array.get(&index, 0).ok()?;
     Some(Borrow::<[u64]>::borrow(&*values).iter().sum())
+}
+
+/// Descriptors that are enough: 512 files with tables, 512 with names, and those on their way from one
+/// thread to another. Services get 1,024 by default, and may have more if they ask.
+const DESCRIPTORS: libc::rlim_t = 4096;
+
+fn raise_descriptor_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes to the struct only.
+    let told = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0;
+    if !told || limit.rlim_cur >= DESCRIPTORS {
+        return;
+    }
+    limit.rlim_cur = DESCRIPTORS.min(limit.rlim_max);
+    // SAFETY: the kernel only reads the struct.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
+        tracing::debug!(error = %io::Error::last_os_error(), "descriptor limit stays as it is");
+    }
 }
 
 /// Kernels before 5.11 charge maps to the memlock limit. Where it can't be raised (no

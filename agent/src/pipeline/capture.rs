@@ -52,8 +52,13 @@ pub(super) struct Capture {
     warm: Vec<CodeAddress>,
     /// When it is next told of them: waking it for each would cost more than naming them.
     warm_boot_ns: u64,
+    /// Files that were handed over since then.
+    new_files: usize,
 }
 
+/// The naming thread closes files to make room for others: before it does that for so many, it is
+/// told of the addresses in them.
+const MANY_FILES: usize = 128;
 /// How often the naming thread is told of new addresses.
 const WARM_NS: u64 = 1_000_000_000;
 /// New addresses of which the naming thread is told at once.
@@ -106,6 +111,7 @@ impl Capture {
             frames: Vec::new(),
             warm: Vec::new(),
             warm_boot_ns: 0,
+            new_files: 0,
         }
     }
 
@@ -182,9 +188,11 @@ impl Capture {
     }
 
     fn warm(&mut self, now_boot_ns: u64) {
-        if self.warm.is_empty() || now_boot_ns < self.warm_boot_ns {
+        let is_time = now_boot_ns >= self.warm_boot_ns || self.new_files >= MANY_FILES;
+        if self.warm.is_empty() || !is_time {
             return;
         }
+        self.new_files = 0;
         self.warm_boot_ns = now_boot_ns + WARM_NS;
         let warm = Job::Warm(std::mem::take(&mut self.warm).into());
         // Only a head start: a thread that is busy will come to it at the window's end.
@@ -205,6 +213,7 @@ impl Capture {
         let state = match self.table.open(pid, file, address) {
             Ok(opened) => {
                 self.send(Job::File { index: file, path, file: opened });
+                self.new_files += 1;
                 Handover::Done
             }
             Err(error) => {

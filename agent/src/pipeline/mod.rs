@@ -29,7 +29,7 @@ pub use targets::Targets;
 
 use crate::{
     aggregate::ProfileWindow,
-    kernel::{Drain, DrainHealth, Hotplug, KernelError, LoadSettings, Programs},
+    kernel::{Drain, DrainHealth, Hotplug, KernelError, LoadSettings, Programs, go_last},
     symbol::debuginfod::DebuginfodSettings,
 };
 use capture::Capture;
@@ -92,6 +92,7 @@ impl Pipeline {
         // The record of processes runs before the first sample: who is sampled is then known.
         let drain = Drain::start(&mut programs, batches, health.clone())?;
         let frequency = settings.frequency;
+        let is_daemon = settings.window.is_some();
         let naming = Naming::new(&settings, counters.clone(), windows);
         let reopen = naming.reopen();
         let sampler = Hotplug::start(programs.start_sampler(frequency)?, drain.rings())?;
@@ -99,7 +100,13 @@ impl Pipeline {
             Capture::new(settings, programs, unwinding, health, counters.clone(), jobs, reopen);
         let threads = vec![
             thread("capture", move || capture.run(&batches_in))?,
-            thread("naming", move || naming.run(&jobs_in))?,
+            thread("naming", move || {
+                // Nobody waits for a daemon's names; of a recording they are the last step.
+                if is_daemon {
+                    go_last();
+                }
+                naming.run(&jobs_in);
+            })?,
         ];
         Ok((Self { sampler, drain, threads }, windows_in))
     }

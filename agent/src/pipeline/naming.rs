@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     CaptureSettings, Counters,
@@ -78,6 +78,8 @@ pub(super) struct Naming {
     is_recording: bool,
     /// Addresses to be named when nothing else is to be done, file by file.
     waiting: BTreeSet<(FileIndex, FileOffset)>,
+    /// Files that were closed and asked for again, and have not come yet.
+    wanted: FxHashSet<FileIndex>,
 }
 
 /// How long the thread is idle before it names what waits.
@@ -117,6 +119,7 @@ impl Naming {
             cpu_ns: own_cpu_ns(),
             is_recording: settings.window.is_none(),
             waiting: BTreeSet::new(),
+            wanted: FxHashSet::default(),
         }
     }
 
@@ -159,6 +162,11 @@ impl Naming {
     }
 
     fn file(&mut self, index: FileIndex, path: Arc<str>, file: File) {
+        // What waits may be of the files that are closed to make room for this one.
+        if self.symbolizer.is_full_of_files() {
+            self.name_waiting();
+        }
+        self.wanted.remove(&index);
         let id = self.symbolizer.register(Arc::clone(&path), file);
         let build_id = self.symbolizer.build_id(id);
         let binary = Arc::new(Binary { path, build_id });
@@ -326,6 +334,7 @@ impl Naming {
         let again = self.files.iter().filter_map(|(index, file)| {
             file.id.is_some_and(|id| self.symbolizer.needs_file(id)).then_some(*index)
         });
+        self.wanted.clear();
         let mut reopen = self.reopen.lock().unwrap_or_else(PoisonError::into_inner);
         reopen.clear();
         reopen.extend(again);
@@ -348,8 +357,29 @@ impl Naming {
             return Arc::clone(known);
         }
         let location = Arc::new(self.name(address, serial));
+        if self.comes_back(address, &location) {
+            return location;
+        }
         self.locations.insert((address, whose), Arc::clone(&location));
         location
+    }
+
+    /// Whether the name is missing only because the file was closed. It is asked for: the process may
+    /// still be there.
+    fn comes_back(&mut self, address: CodeAddress, location: &Location) -> bool {
+        let (CodeAddress::File(index, _), Symbol::Unknown(UnknownReason::FileGone)) =
+            (address, &location.symbol)
+        else {
+            return false;
+        };
+        let id = self.files.get(&index).and_then(|file| file.id);
+        if !id.is_some_and(|id| self.symbolizer.needs_file(id)) {
+            return false;
+        }
+        if self.wanted.insert(index) {
+            self.reopen.lock().unwrap_or_else(PoisonError::into_inner).push(index);
+        }
+        true
     }
 
     fn name(&mut self, address: CodeAddress, serial: u64) -> Location {

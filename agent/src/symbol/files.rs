@@ -55,6 +55,8 @@ struct RegisteredFile {
     state: State,
     /// Without a file: it needs no descriptor and cannot be opened again.
     in_memory: bool,
+    /// Nothing was asked of it since it was made known.
+    is_fresh: bool,
     last_use: u64,
     /// Counts the debug files that came: names found before are looked up again.
     generation: u32,
@@ -143,6 +145,11 @@ impl Files {
         self.files.get(&id).map(|file| Arc::clone(&file.build_id)).unwrap_or_default()
     }
 
+    /// Whether the next file closes others.
+    pub(super) const fn is_full(&self) -> bool {
+        self.open_files >= self.settings.max_open_files
+    }
+
     pub(super) fn is_closed(&self, id: FileId) -> bool {
         self.files.get(&id).is_none_or(|file| matches!(file.state, State::Closed))
     }
@@ -156,6 +163,7 @@ impl Files {
         let file = self.files.get_mut(&id).ok_or(UnknownReason::FileGone)?;
         self.uses += 1;
         file.last_use = self.uses;
+        file.is_fresh = false;
         svma_of(&file.segments, offset).ok_or(match file.state {
             State::Refused => UnknownReason::NotReadable,
             _ => UnknownReason::NotInSymbolTable,
@@ -228,10 +236,10 @@ impl Files {
         self.binaries().fold(Held::default(), |held, (_, binary)| held.plus(binary))
     }
 
-    /// Uses of the files with a descriptor.
-    fn open_uses(&self) -> Vec<u64> {
+    /// Ranks of the files with a descriptor.
+    fn open_uses(&self) -> Vec<(bool, u64)> {
         let open = self.binaries().filter(|(file, _)| !file.in_memory);
-        open.map(|(file, _)| file.last_use).collect()
+        open.map(|(file, _)| file.rank()).collect()
     }
 
     fn binaries(&self) -> impl Iterator<Item = (&RegisteredFile, &Binary)> {
@@ -281,10 +289,10 @@ impl Files {
         let mut uses = self.open_uses();
         uses.sort_unstable();
         let surplus = uses.len().saturating_sub(limit) + limit / 8;
-        let oldest_kept = uses.get(surplus).copied().unwrap_or(self.uses);
+        let oldest_kept = uses.get(surplus).copied().unwrap_or((true, self.uses));
         for file in self.files.values_mut() {
             let open = matches!(file.state, State::Open(_)) && !file.in_memory;
-            if open && file.last_use < oldest_kept {
+            if open && file.rank() < oldest_kept {
                 file.state = State::Closed;
             }
         }
@@ -329,6 +337,12 @@ impl Held {
 }
 
 impl RegisteredFile {
+    /// What comes first is closed first: a file that nothing was asked of yet was made known for
+    /// addresses that are on their way.
+    const fn rank(&self) -> (bool, u64) {
+        (self.is_fresh, self.last_use)
+    }
+
     fn new(path: Arc<str>, last_use: u64) -> Self {
         let (build_id, segments) = Default::default();
         Self {
@@ -337,6 +351,7 @@ impl RegisteredFile {
             segments,
             state: State::Closed,
             in_memory: false,
+            is_fresh: true,
             last_use,
             generation: 0,
         }

@@ -135,6 +135,12 @@ impl Symbolizer {
         self.files.build_id(id)
     }
 
+    /// Whether the next file that is made known closes those unused the longest.
+    #[must_use]
+    pub const fn is_full_of_files(&self) -> bool {
+        self.files.is_full()
+    }
+
     /// Whether new addresses of the file can only be named after it is registered again.
     #[must_use]
     pub fn needs_file(&self, id: FileId) -> bool {

@@ -1,8 +1,11 @@
 //! Where the code of each process lies, as the kernel side is told it.
 
-use std::sync::Arc;
+use std::{
+    hash::{Hash as _, Hasher as _},
+    sync::{Arc, Weak},
+};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHasher};
 use sonde_ebpf::unwind::{MappedCode, ProcessCode};
 
 use super::ranges::Ranges;
@@ -14,6 +17,8 @@ pub struct CodeTable<R, P> {
     processes: P,
     ranges: Ranges,
     known: FxHashMap<u32, Known>,
+    /// Runs by what is in them: copies of a process, as servers make them, take no more room.
+    by_code: FxHashMap<u64, Weak<Run>>,
     /// Counts calls, to tell what was used longest ago.
     uses: u64,
     refused: u64,
@@ -40,6 +45,7 @@ impl<R: SharedRecords<MappedCode>, P: Processes> CodeTable<R, P> {
             processes,
             ranges: Ranges::new(size),
             known: FxHashMap::default(),
+            by_code: FxHashMap::default(),
             uses: 0,
             refused: 0,
         }
@@ -64,6 +70,7 @@ impl<R: SharedRecords<MappedCode>, P: Processes> CodeTable<R, P> {
         if !self.processes.insert(pid, run.process_code(), known_until_ns) {
             self.drop_run(run);
             self.refused += 1;
+            self.make_room();
             return false;
         }
         self.known.insert(pid, Known { run, last_use: self.uses });
@@ -72,6 +79,15 @@ impl<R: SharedRecords<MappedCode>, P: Processes> CodeTable<R, P> {
 
     /// A run with this code: that of a copy, or a new one.
     fn run_of(&mut self, code: Vec<MappedCode>) -> Option<Arc<Run>> {
+        let hash = hash(&code);
+        let copy = self.by_code.get(&hash).and_then(Weak::upgrade);
+        if let Some(run) = copy.filter(|run| *run.code == code[..]) {
+            return Some(run);
+        }
+        // What would not fit into an empty table drives nobody out.
+        if code.len() > self.records.size() {
+            return None;
+        }
         let count = u32::try_from(code.len()).ok()?;
         let Some(first) = self.ranges.take(count.max(1)) else {
             self.make_room();
@@ -80,7 +96,9 @@ impl<R: SharedRecords<MappedCode>, P: Processes> CodeTable<R, P> {
         for (place, mapped) in code.iter().enumerate() {
             self.records.set(first as usize + place, *mapped);
         }
-        Some(Arc::new(Run { first, code: code.into() }))
+        let run = Arc::new(Run { first, code: code.into() });
+        self.by_code.insert(hash, Arc::downgrade(&run));
+        Some(run)
     }
 
     /// Lets go of a quarter of the processes, those used longest ago.
@@ -119,6 +137,11 @@ impl<R: SharedRecords<MappedCode>, P: Processes> CodeTable<R, P> {
         if let Some(run) = Arc::into_inner(run) {
             let count = u32::try_from(run.code.len()).unwrap_or(0);
             self.ranges.give_back(run.first, count.max(1));
+            let hash = hash(&run.code);
+            // Another run may have the same hash.
+            if self.by_code.get(&hash).is_some_and(|known| known.strong_count() == 0) {
+                self.by_code.remove(&hash);
+            }
         }
     }
 
@@ -138,6 +161,14 @@ impl Run {
     fn process_code(&self) -> ProcessCode {
         ProcessCode { first: self.first, count: u32::try_from(self.code.len()).unwrap_or(0) }
     }
+}
+
+fn hash(code: &[MappedCode]) -> u64 {
+    let mut hasher = FxHasher::default();
+    for MappedCode { start, end, bias, directory, kind } in code {
+        (start, end, bias, directory, kind).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -185,6 +216,57 @@ mod tests {
         table.processes.clear();
         table.publish(5, code(0x1000, 3), 9);
         assert_eq!(seen(&table, 5), Some(code(0x1000, 3)));
+    }
+
+    #[test]
+    fn copies_of_a_process_take_room_once_and_until_the_last_is_gone() {
+        let mut table = table(16);
+        for pid in 0..100 {
+            assert!(table.publish(pid, code(0x1000, 12), 7), "{pid}");
+        }
+        (0..99).for_each(|pid| table.forget(pid));
+        assert_eq!(seen(&table, 99), Some(code(0x1000, 12)));
+        table.forget(99);
+        table.end_round();
+        table.end_round();
+        assert!(table.by_code.is_empty());
+        assert!(table.publish(5, code(0x9000, 16), 8), "all of it is free");
+    }
+
+    #[test]
+    fn a_process_with_more_code_than_the_table_holds_drives_nobody_out() {
+        let mut table = table(16);
+        assert!(table.publish(1, code(0x1000, 4), 7));
+        assert!(!table.publish(2, code(0x1000, 17), 7));
+        assert_eq!((table.refused(), seen(&table, 1)), (1, Some(code(0x1000, 4))));
+    }
+
+    /// Knows no more than so many processes.
+    struct Few(usize, HashMap<u32, ProcessCode>);
+
+    impl Processes for Few {
+        fn insert(&mut self, pid: u32, code: ProcessCode) -> bool {
+            let fits = self.1.len() < self.0 || self.1.contains_key(&pid);
+            fits && self.1.insert(pid, code).is_none_or(|_| true)
+        }
+
+        fn remove(&mut self, pid: u32) {
+            self.1.remove(&pid);
+        }
+    }
+
+    #[test]
+    fn of_too_many_processes_those_are_known_that_run() {
+        let records = vec![MappedCode::default(); 64];
+        let mut table = CodeTable::new(records, Few(8, HashMap::new()));
+        for pid in 0..8 {
+            assert!(table.publish(pid, code(0x1000 * u64::from(pid + 1), 2), 7));
+        }
+        table.touch(0);
+        assert!(!table.publish(9, code(0x9000, 2), 8), "no room yet");
+        assert_eq!(table.refused(), 1);
+        assert!(table.publish(9, code(0x9000, 2), 8), "those used longest ago made room");
+        assert!(table.is_known(0) && table.is_known(9) && !table.is_known(1));
     }
 
     #[test]

@@ -30,7 +30,7 @@ const fn alone(name: &'static str, source: &'static str) -> Program {
     Program { name, source, compiler: "gcc", args: &[] }
 }
 
-const PROGRAMS: [Program; 18] = [
+const PROGRAMS: [Program; 19] = [
     chains("chains", &["-fuse-ld=bfd"]),
     chains("chains-gold", &["-fuse-ld=gold"]),
     chains("chains-lld", &["-fuse-ld=lld"]),
@@ -51,6 +51,7 @@ const PROGRAMS: [Program; 18] = [
     },
     alone("brief", "brief.c"),
     alone("quiet", "quiet.c"),
+    alone("many", "many.c"),
     alone("mapped", "mapped.c"),
     alone("moved", "moved.c"),
     alone("jitted", "jitted.c"),
