@@ -245,7 +245,7 @@ mod tests {
     struct Few(usize, HashMap<u32, ProcessCode>);
 
     impl Processes for Few {
-        fn insert(&mut self, pid: u32, code: ProcessCode) -> bool {
+        fn insert(&mut self, pid: u32, code: ProcessCode, _known_until_ns: u64) -> bool {
             let fits = self.1.len() < self.0 || self.1.contains_key(&pid);
             fits && self.1.insert(pid, code).is_none_or(|_| true)
         }
