@@ -7,7 +7,10 @@ use framehop::{
     x86_64::{CacheX86_64, Reg, UnwindRegsX86_64, UnwinderX86_64},
 };
 
-use super::{modules::Modules, recording::Recording};
+use super::{
+    modules::{Modules, Piece},
+    recording::Recording,
+};
 
 /// By DWARF number.
 const GENERAL: [Reg; 16] = [
@@ -39,11 +42,11 @@ pub(crate) fn walk(recording: &Recording, modules: &Modules) -> Vec<u64> {
         let parsed = &module.parsed;
         let sections = ExplicitModuleSectionInfo {
             base_svma: 0,
-            text_svma: parsed.text.as_ref().map(|piece| piece.range()),
+            text_svma: parsed.text.as_ref().map(Piece::range),
             text: parsed.text.as_ref().map(|piece| Arc::clone(&piece.bytes)),
-            eh_frame_svma: parsed.eh_frame.as_ref().map(|piece| piece.range()),
+            eh_frame_svma: parsed.eh_frame.as_ref().map(Piece::range),
             eh_frame: parsed.eh_frame.as_ref().map(|piece| Arc::clone(&piece.bytes)),
-            eh_frame_hdr_svma: parsed.eh_frame_hdr.as_ref().map(|piece| piece.range()),
+            eh_frame_hdr_svma: parsed.eh_frame_hdr.as_ref().map(Piece::range),
             eh_frame_hdr: parsed.eh_frame_hdr.as_ref().map(|piece| Arc::clone(&piece.bytes)),
             ..ExplicitModuleSectionInfo::default()
         };
