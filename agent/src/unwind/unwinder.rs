@@ -295,10 +295,10 @@ where
     /// Nobody maps a file any more.
     pub fn forget_file(&mut self, file: FileIndex) {
         self.unreadable.remove(&CodeFile::File(file));
-        if let Some(known) = self.files.remove(&CodeFile::File(file)) {
-            if let Some(span) = known.span {
-                self.directory.give_back(span);
-            }
+        if let Some(known) = self.files.remove(&CodeFile::File(file))
+            && let Some(span) = known.span
+        {
+            self.directory.give_back(span);
         }
     }
 
