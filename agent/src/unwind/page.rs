@@ -269,8 +269,8 @@ mod tests {
         let mut page = PageRows::new(0);
         let mut rows = Vec::new();
         // 230 rules, and beside them 60 runs that would be worth a rule each.
-        for number in 0..230_i64 {
-            rows.push((number as u64, Rule::offset(Kind::Sp, 8 * (300 + number), 0)));
+        for number in 0..230_u64 {
+            rows.push((number, rule(300 + number as i64)));
         }
         for number in 0..600_u64 {
             let at = 0x200 + number * 64;

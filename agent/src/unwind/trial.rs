@@ -106,15 +106,15 @@ mod tests {
         let stack = prop::collection::vec(0_u64..0x3000, 0..200);
         (any::<[u16; 6]>(), page, stack).prop_map(|(registers, (rows, rules), stack)| {
             let mut page = vec![0; ROWS_AT as usize];
-            page[RULES_AT as usize..][..2].copy_from_slice(&(ROWS_AT as u16 + 80).to_le_bytes());
+            page[RULES_AT as usize..][..2].copy_from_slice(&(ROWS_AT + 80).to_le_bytes()[..2]);
             for bucket in 1..257 {
-                page[INDEX_AT as usize + 2 * bucket] = 40.min(bucket as u8);
+                page[INDEX_AT as usize + 2 * bucket] = bucket.min(40).to_le_bytes()[0];
             }
             page.extend(rows.iter().enumerate().map(|(at, byte)| byte & [0xff, 7][at & 1]));
             page.extend(rules.iter().flat_map(|rule| rule.to_le_bytes()));
             let mut bytes: Vec<u8> =
                 registers.iter().flat_map(|word| u64::from(*word).to_le_bytes()).collect();
-            bytes.extend((page.len() as u16).to_le_bytes());
+            bytes.extend(&page.len().to_le_bytes()[..2]);
             bytes.extend(page);
             bytes.extend(stack.iter().flat_map(|word| word.to_le_bytes()));
             bytes

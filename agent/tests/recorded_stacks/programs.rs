@@ -124,11 +124,11 @@ fn cargo(folder: &Path) -> Option<Child> {
     std::fs::write(folder.join("Cargo.toml"), manifest).unwrap();
     let mut source = String::new();
     for number in 1..300 {
-        write!(
+        writeln!(
             source,
             "pub fn f{number}(v: &[u{width}]) -> Vec<u{width}> {{
                 let mut v: Vec<_> = v.iter().map(|x| x.wrapping_mul({number})).collect();
-                v.sort_by_key(|x| x ^ {number}); v.sort(); v.dedup(); v }}\n",
+                v.sort_by_key(|x| x ^ {number}); v.sort(); v.dedup(); v }}",
             width = [16, 32, 64, 128][number % 4]
         )
         .unwrap();

@@ -128,6 +128,8 @@ impl Drop for Stopped {
     fn drop(&mut self) {
         let none = std::ptr::null_mut::<libc::c_void>();
         // SAFETY: this request takes no memory; a thread that has ended is an error.
-        unsafe { libc::ptrace(libc::PTRACE_DETACH, self.tid, none, self.signal) };
+        unsafe {
+            libc::ptrace(libc::PTRACE_DETACH, self.tid, none, libc::c_long::from(self.signal))
+        };
     }
 }
