@@ -64,12 +64,18 @@ fn copy(stack: &mut Stack, address: u64, need: u64) -> i64 {
     // More only for words that cross the end of the page, as on a stack that is not aligned.
     let needed = below + (need as usize & 3);
     let count = (PAGE_WORDS - in_page + below).min(next as usize).max(needed);
+    stack.count = count.min(PAGE_WORDS - 1) as u32;
+    // The verifiers of 6.1 and older know the bound only by a mask, which the compiler would leave out.
+    // SAFETY: a field that is ours.
+    let count = unsafe { (&raw const stack.count).read_volatile() } as usize & (PAGE_WORDS - 1);
     let (room, bytes) = (stack.words.as_mut_ptr(), (count * WORD) as u32);
     // SAFETY: `room` has more words than a page, and so many are asked for at most; the helper
     // checks the address.
     let failed = unsafe { generated::bpf_probe_read_user(room.cast(), bytes, start as *const _) };
     stack.start = start;
-    stack.count = if failed == 0 { count as u32 } else { 0 };
+    if failed != 0 {
+        stack.count = 0;
+    }
     failed
 }
 
