@@ -249,13 +249,16 @@ fn interrupted<A: Machine, M: Memory>(
 ) -> Result<(), StackEnd> {
     let sp = registers.sp;
     if A::LINK_REGISTER {
-        let [fp, link] = memory.two_words(sp + signal_aarch64::X29).ok_or(StackEnd::ReadFault)?;
-        let [sp, pc] = memory.two_words(sp + signal_aarch64::SP).ok_or(StackEnd::ReadFault)?;
+        let [fp, link] =
+            memory.two_words(sp.wrapping_add(signal_aarch64::X29)).ok_or(StackEnd::ReadFault)?;
+        let [sp, pc] =
+            memory.two_words(sp.wrapping_add(signal_aarch64::SP)).ok_or(StackEnd::ReadFault)?;
         *registers = Registers { pc, sp, fp, link, exact: 1, leaf: INTERRUPTED };
     } else {
-        let fp = memory.word(sp + signal_x86_64::RBP).ok_or(StackEnd::ReadFault)?;
+        let fp = memory.word(sp.wrapping_add(signal_x86_64::RBP)).ok_or(StackEnd::ReadFault)?;
         const { assert!(signal_x86_64::RIP == signal_x86_64::RSP + 8, "read together") };
-        let [sp, pc] = memory.two_words(sp + signal_x86_64::RSP).ok_or(StackEnd::ReadFault)?;
+        let [sp, pc] =
+            memory.two_words(sp.wrapping_add(signal_x86_64::RSP)).ok_or(StackEnd::ReadFault)?;
         *registers = Registers { pc, sp, fp, link: 0, exact: 1, leaf: INTERRUPTED };
     }
     if registers.pc == 0 { Err(StackEnd::ReadFault) } else { Ok(()) }
@@ -276,7 +279,7 @@ fn by_frame_pointer<A: Machine, M: Memory>(
         return Err(StackEnd::FramePointerEnd);
     }
     let [caller_fp, pc] = memory.two_words(fp).ok_or(StackEnd::FramePointerEnd)?;
-    enter::<A>(registers, pc, fp + 16, caller_fp)
+    enter::<A>(registers, pc, fp.wrapping_add(16), caller_fp)
 }
 
 #[inline(always)]
@@ -319,7 +322,7 @@ mod tests {
         }
 
         fn two_words(&mut self, address: u64) -> Option<[u64; 2]> {
-            Some([self.word(address)?, self.word(address + 8)?])
+            Some([self.word(address)?, self.word(address.checked_add(8)?)?])
         }
 
         fn code_before(&mut self, address: u64) -> Option<u64> {
@@ -391,6 +394,21 @@ mod tests {
         let expected = Registers { pc: 0x40_0000, sp: 0x900, fp: 0xb, link: 0, exact: 1, leaf: 0 };
         assert_eq!(registers, expected);
         assert_eq!(registers.rule_address(), 0x40_0000, "it did not call");
+    }
+
+    #[test]
+    fn a_stack_at_the_end_of_memory_is_an_end_and_no_overflow() {
+        for rule in [Rule::SIGNAL, Rule::FRAME_POINTER, Rule::offset(Kind::Sp, 16, 16)] {
+            let (sp, fp) = (u64::MAX - 7, u64::MAX - 7);
+            let mut registers = Registers { sp, fp, ..leaf() };
+            let stepped =
+                step::<X86_64, _>(rule, &mut registers, &[u64::MAX; 16], &mut Words(&WORDS));
+            assert!(stepped.is_err(), "{rule:?}");
+            let mut registers = Registers { sp, fp, ..leaf() };
+            let stepped =
+                step::<Arm64, _>(rule, &mut registers, &[u64::MAX; 16], &mut Words(&WORDS));
+            assert!(stepped.is_err(), "{rule:?}");
+        }
     }
 
     #[test]
