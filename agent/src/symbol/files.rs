@@ -55,7 +55,7 @@ struct RegisteredFile {
     state: State,
     /// Without a file: it needs no descriptor and cannot be opened again.
     in_memory: bool,
-    /// Nothing was asked of it since it was made known.
+    /// Nothing was asked of it since it was opened.
     is_fresh: bool,
     last_use: u64,
     /// Counts the debug files that came: names found before are looked up again.
@@ -112,6 +112,8 @@ impl Files {
         {
             registered.last_use = self.uses;
             if let State::Closed = registered.state {
+                // Who brings it has addresses to ask for.
+                registered.is_fresh = true;
                 self.open_files += registered.open(file);
             }
             self.close_files();
