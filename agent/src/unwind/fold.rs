@@ -13,6 +13,10 @@ pub(super) type Row = (u16, Rule);
 const ROW_BYTES: usize = 2;
 const RULE_BYTES: usize = 4;
 
+/// Fewer rows are no run: a small function makes room by one instruction and calls from behind it, and
+/// making a plain rule of a run's takes longer than finding a row.
+const MIN_ROWS: usize = 3;
+
 /// Several rows that one can stand for.
 #[derive(Clone, Copy, Debug)]
 struct Run {
@@ -37,12 +41,12 @@ pub(super) fn fold(rows: &[Row], max_runs: usize) -> Vec<Row> {
     folded
 }
 
-/// Runs of two rows and more, in order, none overlapping another.
+/// Runs of [`MIN_ROWS`] and more, in order, none overlapping another.
 fn runs_in(rows: &[Row]) -> Vec<Run> {
     let mut runs = Vec::new();
     let mut first = 0;
     while first < rows.len() {
-        let run = longest_from(rows, first);
+        let run = longest_from(rows, first).filter(|run| run.count >= MIN_ROWS);
         first += run.map_or(1, |run| run.count);
         runs.extend(run);
     }

@@ -31,7 +31,7 @@ fn files() -> Result<Vec<PathBuf>> {
         .filter(|path| is_library(path, "libLLVM") || is_library(path, "librustc_driver"))
         .collect();
     files.sort();
-    files.extend(["git", "node", "python3"].into_iter().filter_map(place::program));
+    files.extend(["git", "node"].into_iter().filter_map(place::program));
     Ok(files)
 }
 
