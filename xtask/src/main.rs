@@ -26,7 +26,8 @@ const USAGE: &str = "usage: cargo xtask TASK
                             run every test, or one kind (root: the agent loads BPF programs)
   vm    [KERNEL...]         boot Debian's kernels in QEMU and run the agent in each
   tidy                      check the layout rules that no compiler checks
-  bench [agent|collector]   measure costs, printed as ratios";
+  bench [agent|stacks|tables|collector]
+                            measure costs, printed as ratios";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
