@@ -84,7 +84,8 @@ fn compile(folder: &Path, compiler: &str, source: &Path, more: &[&str]) -> PathB
 }
 
 fn workload(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/workloads/bare").join(name)
+    // Of the checkout that cargo runs in, as a path for programs that run elsewhere.
+    std::path::absolute(Path::new("../tests/workloads/bare").join(name)).unwrap()
 }
 
 /// Exceptions thrown through ten frames, virtual calls.
