@@ -1,8 +1,12 @@
 //! Stacks of programs without frame pointers are whole, exact, and in their true shares: by every
 //! linker, through libraries, signals, exceptions and threads.
 
+use std::ffi::OsStr;
+
+use sonde_tests::mounts::Overlay;
 use sonde_tests::recording::Recording;
 use sonde_tests::workload::program;
+use tempfile::TempDir;
 
 const FREQUENCY: u32 = 499;
 
@@ -53,6 +57,34 @@ fn static_programs_have_exact_chains() {
         recording.reaches_the_start(99.5);
         recording.is_exact(most);
     }
+}
+
+#[test]
+fn programs_without_tables_have_exact_chains() {
+    let recording = with_libraries("chains-no-tables", "6");
+    recording.reaches_the_start(99.5);
+    recording.is_exact(most);
+}
+
+#[test]
+fn musl_which_has_no_tables_has_exact_chains() {
+    for name in ["chains-musl", "chains-musl-static"] {
+        let recording = alone(name, "6");
+        recording.reaches_the_start(99.5);
+        recording.is_exact(most);
+    }
+}
+
+#[test]
+fn a_container_s_file_system_has_exact_chains_also_when_it_is_gone() {
+    let folder = TempDir::new().unwrap();
+    let overlay = Overlay::mount(folder.path(), &program("chains-static").unwrap()).unwrap();
+    let script = "\"$1\" \"$2\" & sleep 0.3; rm \"$1\"; wait";
+    let words = ["sh".as_ref(), "-c".as_ref(), script.as_ref(), "sh".as_ref()];
+    let words = words.into_iter().chain([overlay.program.as_os_str(), OsStr::new("6")]);
+    let recording = Recording::of(FREQUENCY, &words.collect::<Vec<&OsStr>>()).unwrap();
+    recording.reaches_the_start(99.5);
+    recording.is_exact(most);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sonde_tests::collector::Collector;
 use sonde_tests::http::Answer;
+use sonde_tests::mounts::Tmpfs;
 use sonde_tests::push::{now_ns, profile, send, service_body};
-use sonde_tests::tmpfs::Tmpfs;
 use sonde_tests::wait_until;
 use tempfile::TempDir;
 

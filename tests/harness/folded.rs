@@ -26,7 +26,7 @@ pub struct Chain {
 }
 
 /// Where threads begin, as C libraries and Go name it.
-const STARTS: [&str; 8] = [
+const STARTS: [&str; 9] = [
     "_start",
     // What ld.so's `_start` goes on in.
     "_dl_start_user",
@@ -36,6 +36,8 @@ const STARTS: [&str; 8] = [
     "__clone",
     "runtime.goexit",
     "runtime.clone",
+    // musl's `clone`, which Debian has no symbol for.
+    "[stripped: libc.so]",
 ];
 
 /// Where functions of the kernel begin, when the processor has left user space.

@@ -5,12 +5,12 @@ pub mod bpf;
 pub mod collector;
 pub mod folded;
 pub mod http;
+pub mod mounts;
 pub mod pprof;
 pub mod process;
 pub mod push;
 pub mod recording;
 pub mod server;
-pub mod tmpfs;
 pub mod workload;
 
 mod agent;

@@ -11,9 +11,10 @@ use crate::command::{command, output, run};
 use crate::place;
 
 /// What the tests need: a program to look for, and the package that brings it.
-pub(crate) const FOR_TESTS: [(&str, &str); 10] = [
+pub(crate) const FOR_TESTS: [(&str, &str); 11] = [
     ("cc", "gcc"),
     ("g++", "g++"),
+    ("musl-gcc", "musl-tools"),
     ("ld.gold", "binutils"),
     ("go", "golang-go"),
     ("python3", "python3"),

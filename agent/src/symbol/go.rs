@@ -8,12 +8,14 @@
 //!  module data (elsewhere): where code begins, where the trees of inlined calls are
 //! ```
 
+use std::ops::Range;
+
 use object::{Endian as _, Endianness, elf};
 
 use super::Svma;
 use super::dwarf::SourceFrame;
 use super::elf::{ElfFile, Section};
-use super::image::Image;
+use super::image::{FileRange, Image};
 
 /// More functions than any program has.
 const MAX_FUNCTIONS: u64 = 8 << 20;
@@ -26,6 +28,10 @@ const MAX_SEARCHED: u64 = 16 << 20;
 /// Places that may be the module data; in honest programs there are one or two.
 const MAX_CANDIDATES: usize = 16;
 const MAX_NAME: usize = 8 << 10;
+/// A function's record, without the tables behind it.
+const RECORD_BYTES: u64 = 44;
+/// `abi.FuncFlagTopFrame`.
+const IS_FIRST: u8 = 1;
 const CHUNK: u64 = 64 << 10;
 
 /// The table's layout changed twice since 1.18; the first is in every word of it.
@@ -42,6 +48,7 @@ const MODULE_TEXT: u64 = 22;
 const MODULE_WORDS: u64 = 41;
 
 /// A Go program's table.
+#[derive(Debug)]
 pub struct GoTable {
     image: Image,
     endian: Endianness,
@@ -147,24 +154,63 @@ impl GoTable {
         None
     }
 
+    /// Functions of `start..end` that nobody calls: where a goroutine begins, or a thread of the
+    /// runtime. Go marks them for its own walks.
+    pub(crate) fn first_functions(&self, start: u64, end: u64) -> Vec<Range<u64>> {
+        self.find_first_functions(start, end).unwrap_or_default()
+    }
+
+    fn find_first_functions(&self, start: u64, end: u64) -> Option<Vec<Range<u64>>> {
+        let (first, last) = (self.behind(start).saturating_sub(1), self.behind(end));
+        // One more: its beginning ends the one before.
+        let count = last.saturating_sub(first) + 1;
+        let size = count.checked_mul(8).filter(|size| *size <= MAX_TABLE)?;
+        let range = FileRange { offset: self.functions + first * 8, size };
+        let entries = self.image.read(range, MAX_TABLE, "pclntab").ok()?;
+        let entry = |number: usize| {
+            let word = |at: usize| Some(self.endian.read_u32(*entries.get(at..)?.first_chunk()?));
+            Some((self.text.checked_add(word(number * 8)?.into())?, word(number * 8 + 4)?))
+        };
+        let (_, records) = entry(0)?;
+        let (_, behind) = entry(usize::try_from(count).ok()?.checked_sub(2)?)?;
+        let size = u64::from(behind).checked_sub(records.into())?.checked_add(RECORD_BYTES)?;
+        let offset = self.functions.checked_add(records.into())?;
+        let bytes = self.image.read(FileRange { offset, size }, MAX_TABLE, "pclntab").ok()?;
+        let flags_at = if self.since_1_20 { 41 } else { 37 };
+        let mut found = Vec::new();
+        for number in 0..usize::try_from(count).ok()?.saturating_sub(1) {
+            let ((begin, record), (next, _)) = (entry(number)?, entry(number + 1)?);
+            let record = record.checked_sub(records)? as usize;
+            if bytes.get(record + flags_at).is_some_and(|flags| flags & IS_FIRST != 0) {
+                found.push(begin..next);
+            }
+        }
+        Some(found)
+    }
+
+    /// How many functions begin at or before an address.
+    fn behind(&self, address: u64) -> u64 {
+        let Some(target) = address.checked_sub(self.text) else { return 0 };
+        let (mut low, mut high) = (0, self.function_count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.u32(self.functions + middle * 8) {
+                Some(start) if u64::from(start) <= target => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        low
+    }
+
     /// The last function that begins at or before an address. The one behind the last is no function:
     /// it ends the code.
     fn record(&self, svma: Svma) -> Option<Record> {
-        let target = u32::try_from(svma.0.checked_sub(self.text)?).ok()?;
-        let start = |index: u64| self.u32(self.functions + index * 8);
-        let (mut low, mut high) = (0, self.function_count);
-        if target < start(0)? || target >= start(high)? {
+        let target = svma.0.checked_sub(self.text)?;
+        let number = self.behind(svma.0).checked_sub(1)?;
+        if target >= self.u32(self.functions + self.function_count * 8)?.into() {
             return None;
         }
-        while high - low > 1 {
-            let middle = low + (high - low) / 2;
-            if start(middle)? <= target {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        let offset = self.u32(self.functions + low * 8 + 4)?;
+        let offset = self.u32(self.functions + number * 8 + 4)?;
         let at = self.functions.checked_add(offset.into())?;
         Some(Record { at, entry: self.text.checked_add(self.u32(at)?.into())? })
     }
@@ -290,7 +336,7 @@ impl GoTable {
         for section in names.iter().filter_map(|name| elf.section(name)).filter(|s| s.has_bytes()) {
             let size = section.file.size.min(MAX_SEARCHED);
             for start in (0..size).step_by(usize::try_from(CHUNK).unwrap_or(1)) {
-                let range = super::image::FileRange {
+                let range = FileRange {
                     offset: section.file.offset.saturating_add(start),
                     size: CHUNK.min(size - start),
                 };
@@ -334,7 +380,7 @@ fn relocations(elf: &ElfFile) -> Vec<(u64, u64)> {
     let Some(section) = elf.section(".rela.dyn").or_else(|| elf.section(".rela")) else {
         return Vec::new();
     };
-    let range = super::image::FileRange {
+    let range = FileRange {
         size: section.file.size.min(MAX_SEARCHED) / 24 * 24,
         ..section.file
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sonde_ebpf::unwind::{PAGE_TEXT_BYTES, Rule};
+use sonde_ebpf::unwind::PAGE_TEXT_BYTES;
 
 use super::{
     cfi::{CfiError, FrameSection, Target, run},
@@ -28,18 +28,14 @@ pub(super) struct Layout {
 
 /// Text that lies between two functions is mostly padding: this much of it counts for the first.
 const MAX_PADDING: u64 = 15;
-/// Code that starts a program, where no description covers it.
-const START_BYTES: u64 = 64;
 
 /// An open file with descriptions.
 #[derive(Debug)]
 pub(super) struct Source {
-    frames: FrameSection,
+    /// `None` for a file without any.
+    frames: Option<FrameSection>,
     target: Target,
     gaps: Gaps,
-    /// Go keeps frame pointers everywhere and describes only what C brought in.
-    is_go: bool,
-    entry: Svma,
 }
 
 impl Layout {
@@ -97,13 +93,16 @@ pub(super) struct Piece {
 
 impl Source {
     /// # Errors
-    /// If the file has no descriptions that we can use: it may keep frame pointers.
+    /// If the file has no descriptions that we can use, and its instructions would not tell.
     pub(super) fn open(elf: &ElfFile) -> Result<Self, CfiError> {
         let target = Target::of(elf).ok_or(CfiError::ForeignMachine)?;
-        let is_go =
-            elf.section(".gopclntab").is_some() || elf.section(".data.rel.ro.gopclntab").is_some();
+        let frames = match FrameSection::open(elf) {
+            Ok(frames) => Some(frames),
+            Err(CfiError::None) if Gaps::can_tell(elf, target) => None,
+            Err(error) => return Err(error),
+        };
         let gaps = Gaps::new(elf.clone(), target);
-        Ok(Self { frames: FrameSection::open(elf)?, target, gaps, is_go, entry: elf.entry() })
+        Ok(Self { frames, target, gaps })
     }
 
     /// Makes the page for the text around `svma`.
@@ -113,18 +112,21 @@ impl Source {
 
     /// Memory that is held while the file is open.
     pub(super) fn memory_bytes(&self) -> u64 {
-        self.frames.memory_bytes()
+        let frames = self.frames.as_ref().map_or(0, FrameSection::memory_bytes);
+        frames + self.gaps.memory_bytes()
     }
 
     /// What that page tells.
     pub(super) fn rows(&mut self, svma: u64) -> PageRows {
         let mut page = PageRows::new(svma);
         let (start, end) = (page.start(), page.end());
-        let Self { frames, target, gaps, is_go, entry } = self;
-        let (target, is_go, entry) = (*target, *is_go, entry.0);
-        frames.begin();
+        let Self { frames, target, gaps } = self;
         // What is cut off by the page is judged as a whole.
-        let (before, behind) = (frames.gap_at(start).0, frames.gap_at(end - 1).1);
+        let (mut before, mut behind) = (0, u64::MAX);
+        if let Some(frames) = frames {
+            frames.begin();
+            (before, behind) = (frames.gap_at(start).0, frames.gap_at(end - 1).1);
+        }
         let mut covered = start;
         let mut close = |page: &mut PageRows, from: u64, to: u64| {
             if to.saturating_sub(from) <= MAX_PADDING {
@@ -132,29 +134,27 @@ impl Source {
             }
             let whole_from = if from == start { before } else { from };
             let whole_to = if to == end { behind } else { to };
-            let gap = if is_go { Rule::FRAME_POINTER } else { gaps.rule(whole_from, whole_to) };
-            page.push(from, gap);
-            if (from..to).contains(&entry) && entry != 0 {
-                page.push(entry, Rule::END);
-                page.push(entry.saturating_add(START_BYTES).min(to), gap);
-            }
+            gaps.push(page, from, to, (whole_from, whole_to));
         };
-        frames.each_in(start, end, |cie, fde| {
-            // Of overlapping descriptions the first one counts for what both cover.
-            let from = fde.start.max(covered);
-            if from >= fde.end {
-                return;
-            }
-            close(&mut page, covered, from);
-            run(cie, fde, target, |svma, rule| {
-                if svma < fde.end {
-                    page.push(svma.max(from), rule);
+        if let Some(frames) = frames {
+            frames.each_in(start, end, |cie, fde| {
+                // Of overlapping descriptions the first one counts for what both cover.
+                let from = fde.start.max(covered);
+                if from >= fde.end {
+                    return;
                 }
+                close(&mut page, covered, from);
+                run(cie, fde, *target, |svma, rule| {
+                    if svma < fde.end {
+                        page.push(svma.max(from), rule);
+                    }
+                });
+                covered = fde.end;
             });
-            covered = fde.end;
-        });
+            frames.rest();
+        }
         close(&mut page, covered, end);
-        frames.rest();
+        gaps.end_at_first_functions(&mut page, start, end);
         page
     }
 }

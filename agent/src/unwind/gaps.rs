@@ -1,11 +1,21 @@
-//! Code that no description covers: whether it keeps frame pointers, told by its own instructions.
+//! Code that no description covers: whether it keeps frame pointers, or else what its instructions do
+//! to the stack.
 //!
 //! V8's builtins are a megabyte of such code inside node, and the stack goes on behind them.
 
 use sonde_ebpf::unwind::Rule;
 
-use super::cfi::Target;
-use crate::symbol::{Svma, elf::ElfFile, image::FileRange};
+use super::{
+    cfi::Target,
+    derive::{Entries, MAX_CODE_BYTES, derive},
+    page::PageRows,
+};
+use crate::symbol::{
+    Svma,
+    elf::{ElfFile, ElfSymbols},
+    go::GoTable,
+    image::{Buffer, FileRange},
+};
 
 /// Shorter pieces are assembly, and padding.
 const MIN_GAP_BYTES: u64 = 4 << 10;
@@ -14,38 +24,147 @@ const MAX_LOOKED_AT_BYTES: u64 = 256 << 10;
 /// A function that sets up a frame pointer is found this often, or they are there by accident. V8
 /// has one in 900 bytes; code without frame pointers has none.
 const BYTES_PER_FRAME: usize = 4 << 10;
+/// Code that starts a program, where no description covers it.
+const START_BYTES: u64 = 64;
+/// Code of one file whose instructions are followed, each time it is opened: no more than what keeps
+/// the capture thread for a quarter of a second.
+const MAX_FOLLOWED_BYTES: u64 = 4 << 20;
 /// Gaps to remember the answer for.
-const MAX_JUDGED: usize = 64;
+const MAX_KEPT: usize = 64;
+/// Rules that are kept for one file's gaps; others are made again with each page.
+const MAX_KEPT_ROWS: usize = 1 << 17;
 
 /// The gaps of one file.
 #[derive(Debug)]
 pub(super) struct Gaps {
     elf: ElfFile,
     target: Target,
-    judged: Vec<(u64, u64, Rule)>,
+    /// Go keeps frame pointers everywhere and describes only what C brought in.
+    is_go: bool,
+    go: Option<GoTable>,
+    kept: Vec<Gap>,
+    /// Bytes of code that may still be followed.
+    left: u64,
+}
+
+/// Code between two functions with descriptions, and what it is unwound by.
+#[derive(Debug)]
+struct Gap {
+    start: u64,
+    end: u64,
+    rows: Box<[(u64, Rule)]>,
 }
 
 impl Gaps {
-    pub(super) const fn new(elf: ElfFile, target: Target) -> Self {
-        Self { elf, target, judged: Vec::new() }
+    pub(super) fn new(elf: ElfFile, target: Target) -> Self {
+        let is_go =
+            elf.section(".gopclntab").is_some() || elf.section(".data.rel.ro.gopclntab").is_some();
+        let go = GoTable::open(&elf);
+        Self { elf, target, is_go, go, kept: Vec::new(), left: MAX_FOLLOWED_BYTES }
     }
 
-    /// The rule for code between two functions with descriptions.
-    pub(super) fn rule(&mut self, from: u64, to: u64) -> Rule {
-        if to.saturating_sub(from) < MIN_GAP_BYTES {
-            return Rule::NO_INFO;
-        }
-        if let Some((.., rule)) =
-            self.judged.iter().find(|(start, end, _)| (from, to) == (*start, *end))
-        {
-            return *rule;
-        }
-        let rule = judge(&self.elf, self.target, from, to);
-        if self.judged.len() < MAX_JUDGED {
-            self.judged.push((from, to, rule));
-        }
-        rule
+    /// Whether the code of a file without any description can be followed.
+    pub(super) fn can_tell(elf: &ElfFile, target: Target) -> bool {
+        target == Target::X86_64 && rule_of_all(elf, target) == Rule::NO_INFO
     }
+
+    /// Adds the rules of what lies between `start` and `end` to a page. `gap` is all of the gap that
+    /// this is a part of.
+    pub(super) fn push(&mut self, page: &mut PageRows, start: u64, end: u64, gap: (u64, u64)) {
+        let known = self.kept.iter().position(|known| (known.start, known.end) == gap);
+        let number = known.unwrap_or_else(|| {
+            self.make_room();
+            let rows = self.rows_of(gap.0, gap.1).into();
+            self.kept.push(Gap { start: gap.0, end: gap.1, rows });
+            self.kept.len() - 1
+        });
+        let rows = &self.kept[number].rows;
+        let first = rows.partition_point(|(at, _)| *at <= start);
+        page.push(start, first.checked_sub(1).map_or(Rule::NO_INFO, |row| rows[row].1));
+        for (at, rule) in rows[first..].iter().take_while(|(at, _)| *at < end) {
+            page.push(*at, *rule);
+        }
+    }
+
+    /// Ends walks where Go says that nobody called, between two addresses.
+    pub(super) fn end_at_first_functions(&self, page: &mut PageRows, start: u64, end: u64) {
+        let first = self.go.as_ref().map(|go| go.first_functions(start, end));
+        for function in first.into_iter().flatten() {
+            page.overlay(function.start, function.end, Rule::END);
+        }
+    }
+
+    fn make_room(&mut self) {
+        let rows: usize = self.kept.iter().map(|gap| gap.rows.len()).sum();
+        if self.kept.len() >= MAX_KEPT || rows > MAX_KEPT_ROWS {
+            self.kept.clear();
+        }
+    }
+
+    /// The rules of a gap, each with where it begins.
+    fn rows_of(&mut self, from: u64, to: u64) -> Vec<(u64, Rule)> {
+        let Self { elf, target, .. } = self;
+        let is_long = to.saturating_sub(from) >= MIN_GAP_BYTES;
+        let keeps_frame_pointers =
+            self.is_go || is_long && judge(elf, *target, from, to) == Rule::FRAME_POINTER;
+        if !keeps_frame_pointers && *target == Target::X86_64 {
+            return self.derived(from, to);
+        }
+        let rule = if keeps_frame_pointers { Rule::FRAME_POINTER } else { Rule::NO_INFO };
+        let mut rows = vec![(from, rule)];
+        let entry = elf.entry().0;
+        if (from..to).contains(&entry) && entry != 0 {
+            rows.extend([(entry, Rule::END), (entry.saturating_add(START_BYTES), rule)]);
+        }
+        rows
+    }
+
+    fn derived(&mut self, from: u64, to: u64) -> Vec<(u64, Rule)> {
+        let Self { elf, .. } = self;
+        let mut rows = vec![(from, Rule::NO_INFO)];
+        for (svma, code) in pieces(elf, from, to, MAX_CODE_BYTES.min(self.left)) {
+            let size = code.len() as u64;
+            self.left = self.left.saturating_sub(size);
+            let (functions, ends) = functions(elf, svma, svma + size);
+            let program = elf.entry().0;
+            let entries = Entries { functions: &functions, ends: &ends, program };
+            rows.extend(derive(&code, svma, &entries));
+        }
+        rows
+    }
+
+    /// Memory that is held while the file is open.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.kept.iter().map(|gap| size_of_val(&*gap.rows) as u64).sum()
+    }
+}
+
+/// Where symbols say that functions begin, and which never return. Small gaps are found out without.
+pub(super) fn functions(elf: &ElfFile, start: u64, end: u64) -> (Vec<u64>, Vec<u64>) {
+    let (mut functions, mut ends) = (Vec::new(), Vec::new());
+    let is_long = end - start >= MIN_GAP_BYTES;
+    if is_long {
+        ElfSymbols::new(elf.clone()).each_function(|svma| functions.push(svma.0));
+    }
+    for entry in elf.linkage_entries().filter(|entry| (start..end).contains(&entry.0)) {
+        let list = if is_long && elf.never_returns(entry) { &mut ends } else { &mut functions };
+        list.push(entry.0);
+    }
+    functions.retain(|svma| (start..end).contains(svma));
+    (functions, ends)
+}
+
+/// The code between two addresses that the file has, unless it is larger than `limit`.
+pub(super) fn pieces(elf: &ElfFile, from: u64, to: u64, limit: u64) -> Vec<(u64, Buffer)> {
+    let segments = elf.segments();
+    let parts = segments.iter().filter(|segment| segment.executable).filter_map(|segment| {
+        let start = segment.svma.0.max(from);
+        let end = segment.svma.0.saturating_add(segment.file.size).min(to);
+        let size = end.checked_sub(start).filter(|size| *size <= limit)?;
+        let offset = elf.offset_of(Svma(start))?.0;
+        Some((start, elf.image().read(FileRange { offset, size }, limit, "code").ok()?))
+    });
+    parts.collect()
 }
 
 /// The rule for the code of a file without any description.

@@ -12,8 +12,10 @@
 mod arena;
 mod cfi;
 mod code;
+
 #[cfg(test)]
 mod cut_tests;
+mod derive;
 mod directory;
 mod file;
 mod fold;

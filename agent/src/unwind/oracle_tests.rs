@@ -186,7 +186,7 @@ fn compare(path: &Path) -> Tally {
 }
 
 /// The library that this program runs with.
-fn mapped(name: &str) -> std::path::PathBuf {
+pub(super) fn mapped(name: &str) -> std::path::PathBuf {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("readable");
     let line = maps.lines().find(|line| line.contains(name)).expect("mapped into every program");
     line.split_whitespace().nth(5).expect("a path").into()

@@ -15,6 +15,14 @@ pub(super) struct PageRows {
     rows: Vec<Row>,
 }
 
+/// Puts one rule over all that hold from `start` to `end`.
+pub(super) fn overlay<A: Ord>(rows: &mut Vec<(A, Rule)>, start: A, end: A, rule: Rule) {
+    let first = rows.partition_point(|(at, _)| *at < start);
+    let behind = rows.partition_point(|(at, _)| *at <= end);
+    let Some(after) = behind.checked_sub(1).map(|last| rows[last].1) else { return };
+    rows.splice(first..behind, [(start, rule), (end, after)]);
+}
+
 impl PageRows {
     /// An empty page for the text around an address: nothing is known of it.
     pub(super) fn new(svma: u64) -> Self {
@@ -49,6 +57,20 @@ impl PageRows {
             && before == last
         {
             self.rows.pop();
+        }
+    }
+
+    /// From `start` to `end` this rule holds, whatever was pushed.
+    pub(super) fn overlay(&mut self, start: u64, end: u64, rule: Rule) {
+        let low = |svma: u64| u16::try_from(svma.saturating_sub(self.first_svma)).ok();
+        let (Some(from), to) = (low(start), low(end)) else { return };
+        match to {
+            Some(to) if from < to => overlay(&mut self.rows, from, to, rule),
+            Some(_) => {}
+            None => {
+                self.rows.truncate(self.rows.partition_point(|(at, _)| *at < from));
+                self.rows.push((from, rule));
+            }
         }
     }
 

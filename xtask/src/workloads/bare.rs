@@ -30,13 +30,16 @@ const fn alone(name: &'static str, source: &'static str) -> Program {
     Program { name, source, compiler: "gcc", args: &[] }
 }
 
-const PROGRAMS: [Program; 19] = [
+const PROGRAMS: [Program; 22] = [
     chains("chains", &["-fuse-ld=bfd"]),
     chains("chains-gold", &["-fuse-ld=gold"]),
     chains("chains-lld", &["-fuse-ld=lld"]),
     chains("chains-no-pie", &["-no-pie"]),
     chains("chains-static", &["-static", "-DNO_PLUGIN"]),
     chains("chains-static-pie", &["-static-pie", "-DNO_PLUGIN"]),
+    chains("chains-no-tables", &["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]),
+    Program { compiler: "musl-gcc", ..chains("chains-musl", &["-DNO_PLUGIN"]) },
+    Program { compiler: "musl-gcc", ..chains("chains-musl-static", &["-static", "-DNO_PLUGIN"]) },
     Program {
         name: "plugin.so",
         source: "plugin.c",

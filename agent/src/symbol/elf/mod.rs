@@ -4,6 +4,7 @@ mod build_id;
 mod compressed;
 mod debug_file;
 mod embedded;
+mod extent;
 mod headers;
 mod names;
 mod plt;
@@ -187,6 +188,16 @@ impl ElfFile {
     /// Where a program begins; 0 in most libraries.
     pub(crate) const fn entry(&self) -> Svma {
         self.entry
+    }
+
+    /// Where entries of the linkage tables begin (x86-64).
+    pub(crate) fn linkage_entries(&self) -> impl Iterator<Item = Svma> {
+        plt::entries(self)
+    }
+
+    /// Whether what an entry of a linkage table leads to never returns.
+    pub(crate) fn never_returns(&self, entry: Svma) -> bool {
+        plt::never_returns(self, entry)
     }
 
     pub(crate) const fn image(&self) -> &Image {

@@ -1,7 +1,7 @@
 //! Names of functions from a file's symbol tables, loaded when first needed.
 
 use super::symbols::SymbolTable;
-use super::{ElfError, ElfFile, plt};
+use super::{ElfError, ElfFile, extent, plt};
 use crate::symbol::Svma;
 use crate::symbol::image::FileRange;
 
@@ -45,12 +45,24 @@ impl ElfSymbols {
             return Ok(Some(name));
         }
         self.dynamic.load(&self.elf, ".dynsym");
-        let name = self.dynamic.name(&self.elf, svma).or_else(|| plt::name(&self.elf, svma));
+        let name = self.dynamic.public_name(&self.elf, svma);
+        let name = name.or_else(|| plt::name(&self.elf, svma));
         match (name, &self.full, &self.dynamic) {
             (None, Loading::Refused(error), _) | (None, _, Loading::Refused(error)) => {
                 Err(error.clone())
             }
             (name, ..) => Ok(name),
+        }
+    }
+
+    /// Where the functions begin that the tables know.
+    pub(crate) fn each_function(&mut self, mut each: impl FnMut(Svma)) {
+        self.full.load(&self.elf, ".symtab");
+        self.dynamic.load(&self.elf, ".dynsym");
+        for table in [&self.full, &self.dynamic] {
+            if let Loading::Done(table) = table {
+                table.starts().for_each(&mut each);
+            }
         }
     }
 
@@ -80,7 +92,17 @@ impl Loading {
 
     fn name(&self, elf: &ElfFile, svma: Svma) -> Option<String> {
         let Self::Done(table) = self else { return None };
-        table.lookup(svma).find_map(|name| read_name(elf, table.strings, name))
+        table.lookup(svma).find_map(|function| read_name(elf, table.strings, function.name))
+    }
+
+    /// The same of a table that has only the functions that other files may call: assembly whose
+    /// symbol has no size would else be taken for all that has no symbol behind it.
+    fn public_name(&self, elf: &ElfFile, svma: Svma) -> Option<String> {
+        let Self::Done(table) = self else { return None };
+        table
+            .lookup(svma)
+            .filter(|function| function.has_size || extent::may_reach(elf, function.start, svma))
+            .find_map(|function| read_name(elf, table.strings, function.name))
     }
 
     fn memory_bytes(&self) -> usize {

@@ -13,6 +13,8 @@ use crate::symbol::image::FileRange;
 
 /// Size of an entry in bytes, in both layouts.
 const ENTRY: u64 = 16;
+/// Real tables have some thousand entries.
+const MAX_ENTRIES: u64 = 1 << 12;
 
 /// `target@plt` if `svma` lies in a linkage table.
 pub(super) fn name(elf: &ElfFile, svma: Svma) -> Option<String> {
@@ -21,6 +23,45 @@ pub(super) fn name(elf: &ElfFile, svma: Svma) -> Option<String> {
     }
     let target = target(elf, relocation_index(elf, svma)?)?;
     Some(format!("{target}@plt"))
+}
+
+/// Functions that never return, as compilers know them.
+const ENDS: [&str; 16] = [
+    "abort",
+    "exit",
+    "_exit",
+    "_Exit",
+    "quick_exit",
+    "pthread_exit",
+    "longjmp",
+    "siglongjmp",
+    "__longjmp_chk",
+    "__assert_fail",
+    "__stack_chk_fail",
+    "__chk_fail",
+    "_Unwind_Resume",
+    "__cxa_throw",
+    "__cxa_rethrow",
+    "_ZSt9terminatev",
+];
+
+/// Whether the function that an entry leads to never returns.
+pub(super) fn never_returns(elf: &ElfFile, entry: Svma) -> bool {
+    let target = relocation_index(elf, entry).and_then(|index| target(elf, index));
+    target.is_some_and(|name| {
+        ENDS.contains(&&*name) || name.starts_with("_ZSt") && name.contains("__throw_")
+    })
+}
+
+/// Where the linkage tables' entries begin that other code calls.
+pub(super) fn entries(elf: &ElfFile) -> impl Iterator<Item = Svma> {
+    // The first one of `.plt` is the loader's.
+    let tables = [(".plt", 1), (".plt.sec", 0)].into_iter().filter_map(|(name, first)| {
+        let section = elf.section(name)?;
+        let count = (section.file.size / ENTRY).min(MAX_ENTRIES);
+        Some((first..count).map(|number| Svma(section.svma.0.wrapping_add(number * ENTRY))))
+    });
+    tables.flatten()
 }
 
 /// Entries stand in the order of their relocations. `.plt` starts with one that belongs to the

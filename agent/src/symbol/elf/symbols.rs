@@ -40,8 +40,20 @@ struct Entry {
     /// First address behind it. For a symbol without a size: where its section ends, or the next
     /// function starts.
     end: u32,
-    /// Offset in the string table.
+    /// Offset in the string table, and [`IS_SIZELESS`].
     name: u32,
+}
+
+/// Set in an entry's name when its end is a guess.
+const IS_SIZELESS: u32 = 1 << 31;
+
+/// What a table says of a function.
+pub(super) struct Function {
+    /// Offset of its name in the string table.
+    pub(super) name: u64,
+    pub(super) start: Svma,
+    /// Whether the symbol tells where it ends.
+    pub(super) has_size: bool,
 }
 
 /// An entry with what is needed only for sorting. Lower ranks win among aliases.
@@ -64,15 +76,24 @@ impl SymbolTable {
         }
     }
 
-    /// Functions that cover `svma`, best first: offsets of their names in the string table.
-    pub(super) fn lookup(&self, svma: Svma) -> impl Iterator<Item = u64> {
+    /// Functions that cover `svma`, best first.
+    pub(super) fn lookup(&self, svma: Svma) -> impl Iterator<Item = Function> {
         let address = svma.0.checked_sub(self.base).and_then(|a| u32::try_from(a).ok());
         let behind = address.map_or(0, |a| self.entries.partition_point(|entry| entry.start <= a));
         self.entries[behind.saturating_sub(MAX_NESTED)..behind]
             .iter()
             .rev()
             .filter(move |entry| address.is_some_and(|address| address < entry.end))
-            .map(|entry| u64::from(entry.name))
+            .map(|entry| Function {
+                name: u64::from(entry.name & !IS_SIZELESS),
+                start: Svma(self.base + u64::from(entry.start)),
+                has_size: entry.name & IS_SIZELESS == 0,
+            })
+    }
+
+    /// Where the functions begin.
+    pub(super) fn starts(&self) -> impl Iterator<Item = Svma> {
+        self.entries.iter().map(|entry| Svma(self.base + u64::from(entry.start)))
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -117,7 +138,8 @@ fn candidate<S: Sym<Endian = Endianness>>(
     symbol: &S,
 ) -> Option<Candidate> {
     let index = symbol.st_shndx(elf.endian);
-    if index == SHN_UNDEF || index == SHN_ABS || symbol.st_name(elf.endian) == 0 {
+    let name = symbol.st_name(elf.endian);
+    if index == SHN_UNDEF || index == SHN_ABS || name == 0 || name & IS_SIZELESS != 0 {
         return None;
     }
     let kind_rank = match symbol.st_type() {
@@ -145,7 +167,7 @@ fn candidate<S: Sym<Endian = Endianness>>(
     let entry = Entry {
         start: u32::try_from(start.checked_sub(base)?).ok()?,
         end: u32::try_from(end.saturating_sub(base)).unwrap_or(u32::MAX),
-        name: symbol.st_name(elf.endian),
+        name: name | if size == 0 { IS_SIZELESS } else { 0 },
     };
     Some(Candidate { entry, rank: size_rank + kind_rank + bind_rank })
 }
@@ -185,7 +207,7 @@ mod tests {
 
     fn names(candidates: Vec<Candidate>, address: u64) -> Vec<u64> {
         let table = SymbolTable { base: 0x1000, entries: sort(candidates), ..Default::default() };
-        table.lookup(Svma(0x1000 + address)).collect()
+        table.lookup(Svma(0x1000 + address)).map(|function| function.name).collect()
     }
 
     #[test]
