@@ -1,6 +1,7 @@
-//! A day of 200 services in the store: what it takes on disk as it ages, how fast it is merged, how
-//! soon a start is ready, how much memory it needs. `cargo xtask bench collector` runs it;
-//! `SONDE_BENCH_HOURS` makes the day shorter.
+//! 200 services in the store: what they take on disk as they age, how fast they are merged, how soon a
+//! start is ready, how much memory it needs. Two hours of services that repeat their stacks, which is
+//! what the budgets were set for, then a day of services that show new ones all day.
+//! `cargo xtask bench collector` runs it; `SONDE_BENCH_HOURS` makes the day shorter.
 #![expect(
     clippy::print_stdout,
     clippy::cast_precision_loss,
@@ -21,6 +22,8 @@ const SERVICES: u32 = 200;
 /// How the ranks of drawn stacks are spread: of `n` draws about `2 n^0.6` differ, so a service shows
 /// new stacks all day, fewer and fewer, as programs do (some 15,000 by the evening).
 const SPREAD: f64 = 0.6;
+/// Stacks of a service that repeats them: 20,000 in all.
+const FEW_STACKS: u32 = 100;
 /// The most frequent stack's place among the calls: what comes before is only called through.
 const FIRST_STACK: u32 = 200;
 /// Functions that a service has for itself, and those of libraries that all have in common.
@@ -50,23 +53,51 @@ fn main() -> Result<()> {
     if !words.iter().any(|word| word == "--bench") {
         return Ok(());
     }
-    let hours: i64 = std::env::var("SONDE_BENCH_HOURS")
-        .map_or(Ok(24), |hours| hours.parse())
-        .context("hours")?;
-    let after = |flag: &str| words.iter().skip_while(move |word| *word != flag).nth(1);
-    let runtime = || tokio::runtime::Runtime::new();
-    if let Some(folder) = after("--store") {
-        return runtime()?.block_on(store(Path::new(folder), hours));
+    let after = |flag: &str, n| words.iter().skip_while(move |word| *word != flag).nth(n);
+    if let (Some(folder), Some(hours), Some(stacks)) =
+        (after("--part", 2), after("--part", 3), after("--part", 4))
+    {
+        let load = Load { hours: hours.parse()?, stacks: stacks.parse()? };
+        let runtime = tokio::runtime::Runtime::new()?;
+        return match after("--part", 1).map(String::as_str) {
+            Some("store") => runtime.block_on(store(Path::new(folder), load)),
+            _ => runtime.block_on(ask(Path::new(folder), load)),
+        };
     }
-    if let Some(folder) = after("--ask") {
-        return runtime()?.block_on(ask(Path::new(folder), hours));
+    let hours = std::env::var("SONDE_BENCH_HOURS").map_or(Ok(24), |hours| hours.parse());
+    let hours = hours.context("hours")?;
+    anyhow::ensure!(hours >= 2, "the rows ask for two hours");
+    both_parts(&words[0], "20,000 stacks", Load { hours: 2, stacks: FEW_STACKS })?;
+    let load = Load { hours, stacks: u32::MAX };
+    both_parts(&words[0], "ever new ones", load)
+}
+
+/// What is stored.
+#[derive(Clone, Copy)]
+struct Load {
+    hours: i64,
+    /// Most stacks that a service shows.
+    stacks: u32,
+}
+
+impl Load {
+    fn has_goals(self) -> bool {
+        self.stacks == FEW_STACKS
     }
-    println!("| {hours} h of {SERVICES} services, {PER_PROFILE} stacks each | measured | goal |");
+}
+
+fn both_parts(program: &str, what: &str, load: Load) -> Result<()> {
+    let Load { hours, stacks } = load;
+    let goal = if load.has_goals() { "goal" } else { "" };
+    println!(
+        "\n| {hours} h of {SERVICES} services, {what}, {PER_PROFILE} a profile | measured | {goal} |"
+    );
     println!("|---|---|---|");
     let folder = tempfile::tempdir()?;
-    for part in ["--store", "--ask"] {
-        let mut child = std::process::Command::new(&words[0]);
-        let status = child.args(["--bench", part]).arg(folder.path()).status()?;
+    for part in ["store", "ask"] {
+        let mut child = std::process::Command::new(program);
+        child.args(["--bench", "--part", part]).arg(folder.path());
+        let status = child.args([hours.to_string(), stacks.to_string()]).status()?;
         anyhow::ensure!(status.success(), "{part}: {status}");
     }
     Ok(())
@@ -90,9 +121,12 @@ fn samples(hours: i64) -> f64 {
     (hours * HOUR_MS / WINDOW_MS) as f64 * f64::from(SERVICES * PER_PROFILE)
 }
 
-async fn store(folder: &Path, hours: i64) -> Result<()> {
+async fn store(folder: &Path, load: Load) -> Result<()> {
+    let hours = load.hours;
+    let row = |name: &str, value: String| row(load, name, &value);
     let store = Store::open(settings(folder)).await?;
-    let services: Arc<Vec<Service>> = Arc::new((0..SERVICES).map(Service::new).collect());
+    let services: Arc<Vec<Service>> =
+        Arc::new((0..SERVICES).map(|number| Service::new(number, load.stacks)).collect());
     let generator = memory("VmRSS")?;
     let began = Instant::now();
     let total = ingest(&store, &services, hours).await?;
@@ -106,46 +140,54 @@ async fn store(folder: &Path, hours: i64) -> Result<()> {
     Ok(())
 }
 
-async fn ask(folder: &Path, hours: i64) -> Result<()> {
+async fn ask(folder: &Path, load: Load) -> Result<()> {
+    let hours = load.hours;
+    let row = |name: &str, value: String| row(load, name, &value);
     let total: i64 = std::fs::read_to_string(folder.join("total"))?.parse()?;
     let began = Instant::now();
     let store = Store::open(settings(folder)).await?;
     row("ready after a start", format!("{:.0} ms", began.elapsed().as_secs_f64() * 1e3));
     row("memory after a start", memory("VmRSS")?);
     let end = START + hours * HOUR_MS;
-    aged(&store, end + HOUR_MS, "hours merged").await?;
+    aged(load, &store, end + HOUR_MS, "hours merged").await?;
     row("bytes per sample, hours merged", per_sample(folder, hours));
     row("memory, peak up to here", memory("VmHWM")?);
     let range = |hours: i64| (end - hours * HOUR_MS, end);
-    merged(&store, "1 service, 1 h", Some(7), range(1), None).await?;
-    merged(&store, "all services, 2 h", None, range(2), None).await?;
-    merged(&store, "all services, all hours", None, range(hours), Some(total)).await?;
+    merged(load, &store, "1 service, 1 h", Some(7), range(1), None).await?;
+    merged(load, &store, "all services, 2 h", None, range(2), None).await?;
+    merged(load, &store, "all services, all hours", None, range(hours), Some(total)).await?;
     for (days, what) in [(3, "decayed to minutes"), (6, "decayed to hours")] {
-        aged(&store, START + days * 24 * HOUR_MS, what).await?;
+        aged(load, &store, START + days * 24 * HOUR_MS, what).await?;
         row(&format!("bytes per sample, {what}"), per_sample(folder, hours));
         let name = format!("all services, all hours, {what}");
-        merged(&store, &name, None, range(hours), Some(total)).await?;
+        merged(load, &store, &name, None, range(hours), Some(total)).await?;
     }
     row("memory at the end, and peak", memory("VmRSS")? + ", " + &memory("VmHWM")?);
     store.close().await;
     Ok(())
 }
 
-fn row(name: &str, value: impl std::fmt::Display) {
-    let goal = GOALS.iter().find(|(of, _)| *of == name).map_or("", |(_, goal)| goal);
+fn row(load: Load, name: &str, value: &str) {
+    let goal = GOALS.iter().find(|(of, _)| load.has_goals() && *of == name);
+    let goal = goal.map_or("", |(_, goal)| goal);
     println!("| {name} | {value} | {goal} |");
 }
 
 /// One round of maintenance as of this time.
-async fn aged(store: &Store, now_unix_ms: i64, what: &str) -> Result<()> {
+async fn aged(load: Load, store: &Store, now_unix_ms: i64, what: &str) -> Result<()> {
     let began = Instant::now();
     store.look_after(now_unix_ms).await?;
-    row(&format!("time of maintenance, {what}"), format!("{:.0} s", began.elapsed().as_secs_f64()));
+    row(
+        load,
+        &format!("time of maintenance, {what}"),
+        &format!("{:.0} s", began.elapsed().as_secs_f64()),
+    );
     Ok(())
 }
 
 /// The median time from question to tree. The first run is not counted: it checks the files.
 async fn merged(
+    load: Load,
     store: &Store,
     name: &str,
     service: Option<u32>,
@@ -176,7 +218,7 @@ async fn merged(
         trees.push(began.elapsed());
         nodes = tree.len();
         anyhow::ensure!(
-            expected.is_none_or(|total| total == tree.total()),
+            tree.total() > 0 && expected.is_none_or(|total| total == tree.total()),
             "a sum that is not what was stored"
         );
     }
@@ -187,8 +229,9 @@ async fn merged(
     };
     let (sums, trees) = (median(&mut sums), median(&mut trees));
     row(
+        load,
         &format!("flame graph: {name}"),
-        format!("{trees:.0} ms ({sums:.0} ms sums; {nodes} nodes)"),
+        &format!("{trees:.0} ms ({sums:.0} ms sums; {nodes} nodes)"),
     );
     Ok(())
 }
@@ -235,6 +278,8 @@ async fn append(store: &Store, push: Push) -> Result<()> {
 /// A program: functions that call each other, and libraries that all programs have in common.
 struct Service {
     number: u32,
+    /// Most stacks that it shows.
+    stacks: u32,
     frames: Vec<Frame>,
     locations: Vec<Location>,
 }
@@ -275,8 +320,8 @@ const LIBRARIES: [&str; 3] =
     ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/libssl.so.3", "/usr/lib/libz.so.1"];
 
 impl Service {
-    fn new(number: u32) -> Self {
-        let mut service = Self { number, frames: Vec::new(), locations: Vec::new() };
+    fn new(number: u32, stacks: u32) -> Self {
+        let mut service = Self { number, stacks, frames: Vec::new(), locations: Vec::new() };
         for n in 0..FUNCTIONS + SHARED_FUNCTIONS {
             service.add_function(n);
         }
@@ -302,7 +347,7 @@ impl Service {
             let share = f64::from(1 + pick(seed, 1 << 30)) / f64::from(1 << 30);
             let rank = share.powf(-1.0 / SPREAD).min(1e9);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 1e9")]
-            let stack = FIRST_STACK + rank as u32;
+            let stack = FIRST_STACK + rank as u32 % self.stacks;
             *stacks.entry(stack).or_default() += 1;
             if stacks.len() == PER_PROFILE as usize {
                 break;
@@ -314,7 +359,10 @@ impl Service {
     fn add_function(&mut self, n: u32) {
         let own = n < FUNCTIONS;
         let seed = rand(if own { u64::from(self.number) } else { 1 << 20 }, u64::from(n));
-        let word = |words: &[&'static str], part: u32| words[pick(seed >> part, 12) as usize];
+        let of = if own { u64::from(self.number) } else { (1 << 20) + u64::from(n % 3) };
+        let word = |words: &[&'static str], part: u32| {
+            words[pick(seed >> part, index(words.len())) as usize]
+        };
         let (verb, noun) = (word(&VERBS, 3), word(&NOUNS, 9));
         let (name, binary, file) = if own {
             let name = format!("service_{}::{noun}::{verb}_{}_{n}", self.number, word(&NOUNS, 15));
@@ -325,7 +373,7 @@ impl Service {
         self.frames.push(Frame { name: text(name), system_name: text(""), file: text(file) });
         self.locations.push(Location {
             address: 0x1000 + u64::from(n) * 64,
-            build_id: text(format!("{:040x}", rand(binary.len() as u64, u64::from(n % 3)))),
+            build_id: text(format!("{:040x}", rand(of, 1 << 21))),
             binary: text(binary),
             frames: vec![n],
             lines: vec![10 + n % 900],
@@ -401,6 +449,10 @@ fn rand(a: u64, b: u64) -> u64 {
 /// A number below `below`.
 fn pick(seed: u64, below: u32) -> u32 {
     u32::try_from(((seed & 0xffff_ffff) * u64::from(below.max(1))) >> 32).unwrap_or(0)
+}
+
+fn index(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// A field of this process' status, in MiB.

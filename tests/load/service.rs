@@ -1,5 +1,5 @@
 //! What the agents of the load send: profiles of services that call as programs do, with frequent
-//! stacks and ever new ones.
+//! stacks and, if wanted, ever new ones.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,10 +17,10 @@ const FIRST_STACK: u64 = 200;
 const FUNCTIONS: u64 = 1_200;
 const PERIOD_NS: i64 = 10_309_278;
 
-/// The body of a service's push number `window`.
-pub(crate) fn push(service: u64, window: u64) -> Result<Vec<u8>> {
+/// The body of a service's push number `window`, with at most so many stacks in all.
+pub(crate) fn push(service: u64, window: u64, most: u64) -> Result<Vec<u8>> {
     let mut building = Building { service, profile: empty(), functions: HashMap::new() };
-    for (node, ticks) in ticks(service, window) {
+    for (node, ticks) in ticks(service, window, most) {
         let location_id = building.stack(node)?;
         let sample = Sample { location_id, value: vec![ticks * PERIOD_NS] };
         building.profile.sample.push(sample);
@@ -39,14 +39,14 @@ fn empty() -> Profile {
 }
 
 /// The stacks that a window's ticks hit, each by its innermost call, with the number of ticks.
-fn ticks(service: u64, window: u64) -> BTreeMap<u64, i64> {
+fn ticks(service: u64, window: u64, most: u64) -> BTreeMap<u64, i64> {
     let mut stacks = BTreeMap::new();
     for tick in 0_u64.. {
         let seed = hash(service << 32 | window, tick);
         let share = f64::from(u32::try_from(seed >> 40).unwrap_or(0) + 1) / f64::from(1 << 24);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 1e12")]
         let rank = share.powf(-1.0 / SPREAD) as u64;
-        *stacks.entry(FIRST_STACK + rank).or_default() += 1;
+        *stacks.entry(FIRST_STACK + rank % most).or_default() += 1;
         if stacks.len() == STACKS {
             break;
         }

@@ -380,10 +380,7 @@ fn relocations(elf: &ElfFile) -> Vec<(u64, u64)> {
     let Some(section) = elf.section(".rela.dyn").or_else(|| elf.section(".rela")) else {
         return Vec::new();
     };
-    let range = FileRange {
-        size: section.file.size.min(MAX_SEARCHED) / 24 * 24,
-        ..section.file
-    };
+    let range = FileRange { size: section.file.size.min(MAX_SEARCHED) / 24 * 24, ..section.file };
     let Ok(bytes) = elf.image().read(range, MAX_SEARCHED, "relocations") else { return Vec::new() };
     let word =
         |bytes: &[u8]| bytes.first_chunk::<8>().map_or(0, |word| elf.endian().read_u64(*word));
