@@ -6,6 +6,7 @@ pub mod commands;
 pub mod config;
 pub mod encode;
 pub mod export;
+pub mod http;
 pub mod kernel;
 pub mod pipeline;
 pub mod process;
