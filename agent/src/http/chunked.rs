@@ -73,7 +73,7 @@ impl Place {
             // A line that ends without CR ends elsewhere for other parsers.
             (Self::Extension { .. } | Self::LineStart | Self::Line, b'\n') => return Err(BadChunk),
             (Self::Extension { .. }, _) => self,
-            (Self::SizeLf { value: 0 }, b'\n') | (Self::LineLf, b'\n') => Self::LineStart,
+            (Self::SizeLf { value: 0 } | Self::LineLf, b'\n') => Self::LineStart,
             (Self::SizeLf { value }, b'\n') => Self::Data { left: value },
             (Self::DataCr, b'\r') => Self::DataLf,
             (Self::DataLf, b'\n') => Self::START,

@@ -159,7 +159,7 @@ impl Connection {
             return false;
         }
         let stream = &self.streams[chunk.direction as usize];
-        let begins = match self.side {
+        let begins = || match self.side {
             Some(_) => may_begin(Role::Responses, chunk.seen()),
             None => sniff(chunk.seen()) == Beginning::Response,
         };
@@ -169,7 +169,7 @@ impl Connection {
                 && stream.is_between()
                 && !self.streams[chunk.direction.other() as usize].is_unmarked()
                 && stream.next == Some(chunk.position)
-                && begins)
+                && begins())
     }
 
     fn hold(&mut self, chunk: &Chunk<'_>, found: &mut Found) {

@@ -27,7 +27,7 @@ impl Connection {
         match &mut self.stream(direction).state {
             State::Lost if !owed => {}
             State::Lost | State::Between | State::Head(_) => {
-                self.lose(direction, Loss::HeadUncaptured, found)
+                self.lose(direction, Loss::HeadUncaptured, found);
             }
             State::Body(body) => {
                 let step = body.unseen(chunk.unseen());
@@ -116,10 +116,11 @@ impl Connection {
         if !self.is_followed() {
             return rest.bytes.len();
         }
-        if known && head::has_end(&bytes, before) {
-            if let Some(used) = self.head(direction, &bytes, transfer, found) {
-                return used.saturating_sub(before);
-            }
+        if known
+            && head::has_end(&bytes, before)
+            && let Some(used) = self.head(direction, &bytes, transfer, found)
+        {
+            return used.saturating_sub(before);
         }
         self.keep_all(direction, bytes, transfer, found);
         rest.bytes.len()
