@@ -46,6 +46,8 @@ drop_reasons! {
     ExportGivenUp = 10, "export_given_up";
     /// Agent: it ended before the profile was delivered.
     ExportUnsent = 11, "export_unsent";
+    /// Kernel: the ring buffer had no room for what a call did to a socket.
+    SocketRingFull = 12, "socket_ring_full";
 }
 
 impl DropReason {
@@ -65,6 +67,7 @@ impl DropReason {
                 | Self::ProcessRecordInvalid
                 | Self::RegionTableFull
                 | Self::FileTableFull
+                | Self::SocketRingFull
         )
     }
 }

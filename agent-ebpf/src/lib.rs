@@ -7,6 +7,7 @@ pub mod drops;
 pub mod limits;
 pub mod sample;
 pub mod settings;
+pub mod socket;
 pub mod unwind;
 
 pub use drops::DropReason;

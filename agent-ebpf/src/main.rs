@@ -11,10 +11,11 @@ mod programs;
 
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid,
-    macros::{perf_event, raw_tracepoint},
-    programs::{PerfEventContext, RawTracePointContext},
+    macros::{btf_tracepoint, perf_event, raw_tracepoint},
+    programs::{BtfTracePointContext, PerfEventContext, RawTracePointContext},
 };
-use programs::{profile, walk};
+use programs::{profile, sockets, walk};
+use sonde_ebpf::socket::SocketEvent;
 
 /// Runs on every tick of a CPU's sampling clock.
 #[perf_event]
@@ -53,6 +54,27 @@ pub fn cpu_sample_more(ctx: PerfEventContext) -> u32 {
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn process_exec(_ctx: RawTracePointContext) -> i32 {
     programs::tables::exec((bpf_get_current_pid_tgid() >> 32) as u32);
+    0
+}
+
+/// Runs when a call has sent bytes on a socket.
+#[btf_tracepoint(function = "sock_send_length")]
+pub fn socket_sent(ctx: BtfTracePointContext) -> i32 {
+    sockets::moved(&ctx, SocketEvent::Sent);
+    0
+}
+
+/// Runs when a call has received bytes from a socket.
+#[btf_tracepoint(function = "sock_recv_length")]
+pub fn socket_received(ctx: BtfTracePointContext) -> i32 {
+    sockets::moved(&ctx, SocketEvent::Received);
+    0
+}
+
+/// Runs when an internet socket changes its state.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
+    sockets::state_changed(&ctx);
     0
 }
 

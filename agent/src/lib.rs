@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod pipeline;
 pub mod process;
 pub mod record;
+pub mod requests;
 pub mod symbol;
 pub mod telemetry;
 pub mod unwind;

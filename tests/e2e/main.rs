@@ -10,6 +10,7 @@ mod hostile_agent;
 mod hostile_collector;
 mod jit;
 mod oneshot;
+mod requests;
 mod rights;
 mod room;
 mod sdk;

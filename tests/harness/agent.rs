@@ -34,7 +34,8 @@ impl Agent {
     /// As [`Agent::start`].
     pub fn start_by(mut command: Command, collector: &Collector, folder: &Path) -> Result<Self> {
         let port = free_port()?;
-        command.args(["run", "--window", "2s", "--collector", &collector.url()]);
+        command.args(["run", "--window", "2s", "--requests", "on"]);
+        command.args(["--collector", &collector.url()]);
         command.args(["--listen", &format!("127.0.0.1:{port}")]);
         let mut process = Process::start(command, &folder.join(format!("agent-{port}.log")))?;
         let healthy = || http::get(port, "/healthz").is_ok_and(|answer| answer.status == 200);

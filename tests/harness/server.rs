@@ -24,6 +24,17 @@ pub struct Server {
     folder: TempDir,
 }
 
+/// Where [`Server::web`] is found.
+pub struct Web {
+    /// On 127.0.0.1 and ::1. `/requests` tells how many requests it has served, itself included;
+    /// `/large` is a file; everything else is six bytes.
+    pub port: u16,
+    /// Path of its Unix socket.
+    pub socket: PathBuf,
+    /// Bytes of the file.
+    pub large: usize,
+}
+
 /// Load goes on for longer than anybody records.
 const SECONDS: &str = "60";
 
@@ -48,6 +59,23 @@ impl Server {
         load.args(["-H", "Accept-Encoding: gzip", &format!("http://127.0.0.1:{port}/page.html")]);
         let load = Some(Process::start(load, &at.join("load"))?);
         Ok(Self { process, stop: libc::SIGQUIT, load, folder })
+    }
+
+    /// nginx with one worker for requests of all kinds, on a port of IPv4 and IPv6 and on a socket in
+    /// its folder. Keeps no load.
+    ///
+    /// # Errors
+    /// As [`Server::nginx`].
+    pub fn web() -> Result<(Self, Web)> {
+        let (folder, port) = (folder()?, free_port()?);
+        let at = folder.path();
+        let web = Web { port, socket: at.join("socket"), large: 64 << 20 };
+        fs::write(at.join("large"), vec![b'x'; web.large])?;
+        fs::write(at.join("conf"), web_configuration(at, port))?;
+        let mut command = Command::new("/usr/sbin/nginx");
+        command.arg("-c").arg(at.join("conf")).arg("-e").arg(at.join("errors"));
+        let process = started(command, at, port)?;
+        Ok((Self { process, stop: libc::SIGQUIT, load: None, folder }, web))
     }
 
     /// redis-server, through all that redis-benchmark asks of it.
@@ -167,6 +195,22 @@ fn nginx_configuration(at: &Path, port: u16) -> String {
          http {{ access_log off; gzip on; gzip_http_version 1.0; keepalive_requests 1000000;
                  {temporary}
                  server {{ listen 127.0.0.1:{port}; root {at}; }} }}",
+        temporary = temporary.join(" ")
+    )
+}
+
+fn web_configuration(at: &Path, port: u16) -> String {
+    let at = at.display();
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let temporary = temporary.map(|kind| format!("{kind}_temp_path {at}/{kind};"));
+    format!(
+        "daemon off; worker_processes 1; pid {at}/pid;
+         events {{ worker_connections 256; }}
+         http {{ access_log off; keepalive_requests 1000000; sendfile on; {temporary}
+                 server {{ listen 127.0.0.1:{port}; listen [::1]:{port}; listen unix:{at}/socket; root {at};
+                           location = /requests {{ stub_status; }}
+                           location = /large {{ }}
+                           location / {{ return 200 \"hello\n\"; }} }} }}",
         temporary = temporary.join(" ")
     )
 }

@@ -3,6 +3,7 @@
 mod agent;
 mod collector;
 mod measure;
+mod requests;
 mod stacks;
 mod tables;
 
@@ -13,7 +14,7 @@ use anyhow::{Result, bail};
 use crate::command::{cargo, output, run as run_command};
 use crate::place;
 
-const ALL: [&str; 4] = ["agent", "stacks", "tables", "collector"];
+const ALL: [&str; 5] = ["agent", "stacks", "tables", "requests", "collector"];
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let what: Vec<&str> = match args {
@@ -30,6 +31,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             "agent" => agent::run()?,
             "stacks" => stacks::run()?,
             "tables" => tables::run()?,
+            "requests" => requests::run()?,
             _ => collector::run()?,
         }
     }

@@ -26,7 +26,7 @@ const USAGE: &str = "usage: cargo xtask TASK
                             run every test, or one kind (root: the agent loads BPF programs)
   vm    [KERNEL...]         boot Debian's kernels in QEMU and run the agent in each
   tidy                      check the layout rules that no compiler checks
-  bench [agent|stacks|tables|collector]
+  bench [agent|stacks|tables|requests|collector]
                             measure costs, printed as ratios";
 
 fn main() -> ExitCode {

@@ -81,7 +81,7 @@ fn check(kernel: &Kernel, archive: &Archive, files: &Files) -> Result<()> {
     let took = started.elapsed().as_secs_f64();
     let log = files.folder.join(format!("{}.log", kernel.name));
     fs::write(&log, &console).with_context(|| format!("write {}", log.display()))?;
-    let verdict = Verdict::of(&Console::parse(&console));
+    let verdict = Verdict::of(&Console::parse(&console), kernel.tells_of_sockets());
     let Verdict { release, boot_seconds, programs, recordings, failures } = &verdict;
     let outcome = if failures.is_empty() { "ok" } else { "FAILED" };
     println!(

@@ -4,6 +4,7 @@ pub(crate) mod cost;
 pub(crate) mod drops;
 pub(crate) mod profile;
 mod registers;
+pub(crate) mod sockets;
 mod stack;
 pub(crate) mod tables;
 pub(crate) mod walk;

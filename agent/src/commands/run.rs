@@ -69,6 +69,7 @@ fn capture(settings: &Settings, host: &str) -> CaptureSettings {
         host: host.to_owned(),
         debug_messages: tracing::enabled!(tracing::Level::DEBUG),
         table_bytes: settings.table_bytes,
+        requests: settings.requests,
         debuginfod: settings.debuginfod.settings(),
     }
 }

@@ -52,6 +52,8 @@ pub struct RunArgs {
     pub(super) log_level: Option<String>,
     #[arg(long, value_name = "SIZE", help = helped("Memory for unwind tables, taken whole", "TABLE_BYTES", &show::bytes(&Settings::default().table_bytes)))]
     pub(super) table_bytes: Option<String>,
+    #[arg(long, value_name = "on|off", help = helped("Measure HTTP requests from the sockets of all processes", "REQUESTS", &"off"))]
+    pub(super) requests: Option<String>,
     #[arg(long, value_name = "URLS", help = helped("Ask these servers for names of stripped programs; `env`: those in DEBUGINFOD_URLS", "DEBUGINFOD_URLS", &"nobody is asked"))]
     pub(super) debuginfod_urls: Option<String>,
 }

@@ -71,6 +71,16 @@ pub(super) const TABLE_BYTES: Kind<usize> = Kind {
     expected: "a size from 1MiB to 1GiB",
     example: "16MiB",
 };
+pub(super) const SWITCH: Kind<bool> = Kind {
+    parse: |text| match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    },
+    show: |on| if *on { "on" } else { "off" }.into(),
+    expected: "on or off",
+    example: "on",
+};
 pub(super) const BYTES: Kind<usize> = Kind {
     parse: parse::bytes,
     show: show::bytes,

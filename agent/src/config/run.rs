@@ -9,7 +9,7 @@ use super::Secret;
 use super::args::RunArgs;
 use super::debuginfod::DebuginfodConfig;
 use super::file::{self, FileValues};
-use super::kind::{ADDRESS, BYTES, FREQUENCY, LINE, LOG_LEVEL, TABLE_BYTES, URL, WINDOW};
+use super::kind::{ADDRESS, BYTES, FREQUENCY, LINE, LOG_LEVEL, SWITCH, TABLE_BYTES, URL, WINDOW};
 use super::layers::{Environment, Layers, Source};
 use super::problem::ConfigError;
 use super::resolve::Resolver;
@@ -17,7 +17,7 @@ use crate::export::push::{Credentials, PushSettings};
 use crate::kernel::DEFAULT_TABLE_BYTES;
 
 /// Every key of the settings file.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "collector",
     "listen",
     "frequency",
@@ -32,6 +32,7 @@ const KEYS: [&str; 17] = [
     "basic_auth",
     "queue_bytes",
     "table_bytes",
+    "requests",
     "debuginfod_urls",
     "debuginfod_cache",
     "debuginfod_cache_bytes",
@@ -64,6 +65,8 @@ pub struct Settings {
     pub queue_bytes: usize,
     /// Most bytes of unwind tables in the kernel.
     pub table_bytes: usize,
+    /// Whether HTTP requests are measured.
+    pub requests: bool,
     /// Who is asked for the names of stripped programs.
     pub debuginfod: DebuginfodConfig,
 }
@@ -83,6 +86,7 @@ impl Default for Settings {
             credentials: None,
             queue_bytes: PushSettings::default().queue_bytes,
             table_bytes: DEFAULT_TABLE_BYTES,
+            requests: false,
             debuginfod: DebuginfodConfig::default(),
         }
     }
@@ -163,6 +167,7 @@ fn flags(args: &RunArgs) -> Vec<(&'static str, &'static str, Option<String>)> {
         ("host", "--host", args.host.clone()),
         ("log_level", "--log-level", args.log_level.clone()),
         ("table_bytes", "--table-bytes", args.table_bytes.clone()),
+        ("requests", "--requests", args.requests.clone()),
         ("debuginfod_urls", "--debuginfod-urls", args.debuginfod_urls.clone()),
     ]
 }
@@ -183,6 +188,7 @@ impl Resolver<'_> {
             credentials: self.credentials(),
             queue_bytes: self.value("queue_bytes", &BYTES, default.queue_bytes),
             table_bytes: self.value("table_bytes", &TABLE_BYTES, default.table_bytes),
+            requests: self.value("requests", &SWITCH, default.requests),
             debuginfod: self.debuginfod(),
         };
         if self.problems.is_empty() {

@@ -9,54 +9,100 @@ const MAX_BYTES: u64 = 64 << 20;
 
 const MAGIC: u16 = 0xeb9f;
 const KIND_STRUCT: u32 = 4;
+const KIND_UNION: u32 = 5;
 /// Bytes of a type without what follows it.
 const TYPE_BYTES: usize = 12;
 
-/// Byte of a structure where one of its own fields begins; `None` where it can't be known.
-pub(super) fn field_offset(structure: &str, field: &str) -> Option<u64> {
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(PATH)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    find(&read().ok()?, structure, field)
+/// The kernel's own types.
+pub(super) struct Types {
+    bytes: Vec<u8>,
+    names: usize,
+    /// Where each type begins, in order of their numbers; the first has number 1.
+    starts: Vec<usize>,
 }
 
-fn find(bytes: &[u8], structure: &str, field: &str) -> Option<u64> {
-    let u32_at = |at: usize| {
-        let bytes = bytes.get(at..at.checked_add(4)?)?;
-        Some(u32::from_ne_bytes(bytes.try_into().ok()?))
-    };
-    let place = |at: usize| usize::try_from(u32_at(at)?).ok();
-    if u16::from_ne_bytes(bytes.get(..2)?.try_into().ok()?) != MAGIC {
-        return None;
+/// How deep a field may lie in structures without a name.
+const MAX_NESTED: usize = 8;
+
+impl Types {
+    /// Reads them; `None` where the kernel tells none.
+    pub(super) fn read() -> Option<Self> {
+        let read = || -> io::Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            File::open(PATH)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        Self::parse(read().ok()?)
     }
-    let header = place(4)?;
-    let types = header.checked_add(place(8)?)?;
-    let end = types.checked_add(place(12)?)?;
-    let names = header.checked_add(place(16)?)?;
-    let named = |name: u32, wanted: &str| {
-        let at = names.checked_add(usize::try_from(name).ok()?)?;
-        let text = bytes.get(at..)?.split(|byte| *byte == 0).next()?;
-        Some(text == wanted.as_bytes())
-    };
-    let mut at = types;
-    while at < end {
-        let info = u32_at(at.checked_add(4)?)?;
-        let (kind, members) = (info >> 24 & 0x1f, usize::try_from(info & 0xffff).ok()?);
-        let rest = at.checked_add(TYPE_BYTES)?;
-        if kind == KIND_STRUCT && named(u32_at(at)?, structure)? {
-            let member = (0..members)
-                .map(|number| rest + number * 12)
-                .find(|member| u32_at(*member).and_then(|name| named(name, field)) == Some(true))?;
-            let offset = u32_at(member + 8)?;
-            // The highest bit of `info`: a bit field's size is in the upper byte.
-            let bits = if info >> 31 == 1 { offset & 0xff_ffff } else { offset };
-            return Some(u64::from(bits / 8));
+
+    fn parse(bytes: Vec<u8>) -> Option<Self> {
+        let mut types = Self { bytes, names: 0, starts: Vec::new() };
+        if u16::from_ne_bytes(types.bytes.get(..2)?.try_into().ok()?) != MAGIC {
+            return None;
         }
-        at = rest.checked_add(bytes_behind(kind, members)?)?;
+        let header = types.place(4)?;
+        let mut at = header.checked_add(types.place(8)?)?;
+        let end = at.checked_add(types.place(12)?)?;
+        types.names = header.checked_add(types.place(16)?)?;
+        while at < end {
+            let (kind, members) = types.shape(at)?;
+            types.starts.push(at);
+            at = at.checked_add(TYPE_BYTES)?.checked_add(bytes_behind(kind, members)?)?;
+        }
+        Some(types)
     }
-    None
+
+    /// Byte of a structure where a field begins; `None` where it can't be known.
+    pub(super) fn field_offset(&self, structure: &str, field: &str) -> Option<u64> {
+        let is_it = |at: &&usize| {
+            let is_structure = matches!(self.shape(**at), Some((KIND_STRUCT, _)));
+            is_structure && self.is_named(**at, structure) == Some(true)
+        };
+        let at = *self.starts.iter().find(is_it)?;
+        Some(u64::from(self.field_bits(at, field, 0)? / 8))
+    }
+
+    /// Looks through structures and unions without a name as the C language does.
+    fn field_bits(&self, at: usize, field: &str, depth: usize) -> Option<u32> {
+        let (kind, members) = self.shape(at)?;
+        if !matches!(kind, KIND_STRUCT | KIND_UNION) || depth > MAX_NESTED {
+            return None;
+        }
+        // The highest bit of `info`: a bit field's size is in the upper byte.
+        let mask = if self.u32_at(at + 4)? >> 31 == 1 { 0xff_ffff } else { u32::MAX };
+        (0..members).find_map(|number| {
+            let member = at + TYPE_BYTES + number * 12;
+            let bits = self.u32_at(member + 8)? & mask;
+            if self.is_named(member, field)? {
+                return Some(bits);
+            }
+            let is_unnamed = self.u32_at(member)? == 0;
+            let of = self.place(member + 4)?.checked_sub(1).filter(|_| is_unnamed)?;
+            Some(bits + self.field_bits(*self.starts.get(of)?, field, depth + 1)?)
+        })
+    }
+
+    fn u32_at(&self, at: usize) -> Option<u32> {
+        let bytes = self.bytes.get(at..at.checked_add(4)?)?;
+        Some(u32::from_ne_bytes(bytes.try_into().ok()?))
+    }
+
+    fn place(&self, at: usize) -> Option<usize> {
+        usize::try_from(self.u32_at(at)?).ok()
+    }
+
+    /// Kind of a type, and how many members it has.
+    fn shape(&self, at: usize) -> Option<(u32, usize)> {
+        let info = self.u32_at(at.checked_add(4)?)?;
+        Some((info >> 24 & 0x1f, usize::try_from(info & 0xffff).ok()?))
+    }
+
+    /// Whether a type or member has this name, which is the first thing that it tells.
+    fn is_named(&self, at: usize, wanted: &str) -> Option<bool> {
+        let name = self.names.checked_add(self.place(at)?)?;
+        let text = self.bytes.get(name..)?.split(|byte| *byte == 0).next()?;
+        Some(text == wanted.as_bytes())
+    }
 }
 
 /// Bytes that follow a type of so many members.
@@ -75,7 +121,12 @@ fn bytes_behind(kind: u32, members: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// A file with an integer and two structures, the second with two fields.
+    fn find(bytes: &[u8], structure: &str, field: &str) -> Option<u64> {
+        Types::parse(bytes.to_vec())?.field_offset(structure, field)
+    }
+
+    /// A file with an integer and two structures, the second with two fields and a structure that
+    /// has no name.
     fn file() -> Vec<u8> {
         let names = b"\0int\0other\0task\0flags\0stack\0";
         let name = |wanted: &[u8]| {
@@ -84,8 +135,9 @@ mod tests {
         };
         let mut types: Vec<u32> = vec![name(b"int\0"), 1 << 24, 4, 0x20];
         types.extend([name(b"other\0"), 4 << 24, 0]);
-        types.extend([name(b"task\0"), 4 << 24 | 2, 16]);
-        types.extend([name(b"flags\0"), 1, 0, name(b"stack\0"), 1, 64]);
+        types.extend([name(b"task\0"), 4 << 24 | 3, 16]);
+        types.extend([name(b"flags\0"), 1, 0, name(b"stack\0"), 1, 64, 0, 4, 128]);
+        types.extend([0, 5 << 24 | 1, 8, name(b"int\0"), 1, 32]);
         let size = u32::try_from(types.len() * 4).expect("small");
         let mut bytes = MAGIC.to_ne_bytes().to_vec();
         bytes.extend([1, 0]);
@@ -101,6 +153,7 @@ mod tests {
     fn a_field_of_a_structure_is_found_where_it_is() {
         assert_eq!(find(&file(), "task", "stack"), Some(8));
         assert_eq!(find(&file(), "task", "flags"), Some(0));
+        assert_eq!(find(&file(), "task", "int"), Some(20), "through a union without a name");
         assert_eq!(find(&file(), "task", "sta"), None);
         assert_eq!(find(&file(), "other", "stack"), None);
     }

@@ -211,11 +211,11 @@ impl Batch {
 }
 
 /// Waits until one of `fds` can be read, or for `time`.
-fn wait(fds: [RawFd; 2], time: Duration) {
+pub(super) fn wait<const N: usize>(fds: [RawFd; N], time: Duration) {
     let mut polled = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
     let milliseconds = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: `polled` is an array of two, and the kernel writes only to it.
-    let status = unsafe { libc::poll(polled.as_mut_ptr(), 2, milliseconds) };
+    // SAFETY: `polled` is an array of `N`, and the kernel writes only to it.
+    let status = unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, milliseconds) };
     if status < 0 {
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {

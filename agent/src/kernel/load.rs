@@ -3,9 +3,9 @@
 use std::{borrow::Borrow, io, os::fd::AsFd as _};
 
 use aya::{
-    Ebpf, EbpfError, EbpfLoader, include_bytes_aligned,
+    Btf, Ebpf, EbpfError, EbpfLoader, include_bytes_aligned,
     maps::{Map, MapData, PerCpuArray, ProgramArray, RingBuf},
-    programs::{PerfEvent, ProgramError, ProgramFd, ProgramType, RawTracePoint},
+    programs::{BtfTracePoint, PerfEvent, ProgramError, ProgramFd, ProgramType, RawTracePoint},
     sys::is_helper_supported,
 };
 use aya_obj::generated::{
@@ -15,7 +15,7 @@ use aya_obj::generated::{
 use sonde_ebpf::{
     DropReason,
     limits::ARENA_ELEMENT_BYTES,
-    settings::{HAS_TASK_REGISTERS, TASK_STACK_OFFSET, WAKE_BYTES},
+    settings::{HAS_TASK_REGISTERS, SOCK_FIELDS, TASK_STACK_OFFSET, WAKE_BYTES},
 };
 
 use super::{
@@ -106,6 +106,8 @@ pub struct LoadSettings {
     pub debug_messages: bool,
     /// Bytes of memory for unwind tables. Taken whole when the programs are loaded.
     pub table_bytes: usize,
+    /// Whether calls on sockets are to be watched.
+    pub sockets: bool,
 }
 
 /// Bytes for unwind tables if nobody says otherwise: the 64 KiB pieces of text that really run, with
@@ -114,7 +116,7 @@ pub const DEFAULT_TABLE_BYTES: usize = 16 << 20;
 
 impl Default for LoadSettings {
     fn default() -> Self {
-        Self { debug_messages: false, table_bytes: DEFAULT_TABLE_BYTES }
+        Self { debug_messages: false, table_bytes: DEFAULT_TABLE_BYTES, sockets: false }
     }
 }
 
@@ -159,9 +161,17 @@ impl Programs {
         let possible = cpus::possible()
             .map_err(|error| KernelError::PerfEvent { what: "a look at the CPUs", error })?;
         let has_registers = has_helper(BPF_FUNC_task_pt_regs);
-        let stack_offset =
-            if has_registers { None } else { btf::field_offset("task_struct", "stack") };
-        let ebpf = EbpfLoader::new()
+        let types = if settings.sockets || !has_registers { btf::Types::read() } else { None };
+        let offset = |structure, field| types.as_ref()?.field_offset(structure, field);
+        let stack_offset = offset("task_struct", "stack");
+        let sock_fields = SOCK_FIELDS.map(|(_, structure, field)| offset(structure, field));
+        let mut loader = EbpfLoader::new();
+        for ((name, ..), offset) in SOCK_FIELDS.iter().zip(&sock_fields) {
+            if let Some(offset) = offset {
+                loader.override_global(name, offset, true);
+            }
+        }
+        let ebpf = loader
             .override_global(HAS_TASK_REGISTERS, &u8::from(has_registers), true)
             .override_global(TASK_STACK_OFFSET, &stack_offset.unwrap_or(0), true)
             .override_global(WAKE_BYTES, &wake_bytes, true)
@@ -220,6 +230,39 @@ impl Programs {
         program.attach("sched_process_exec").map(drop).map_err(refused)
     }
 
+    /// Watches calls on sockets.
+    ///
+    /// # Errors
+    /// If the kernel refuses a program: it tells of such calls since Linux 6.3.
+    pub fn start_socket_watch(&mut self) -> Result<(), KernelError> {
+        const PROGRAMS: [(&str, &str); 3] = [
+            ("socket_sent", "sock_send_length"),
+            ("socket_received", "sock_recv_length"),
+            ("socket_state", "inet_sock_set_state"),
+        ];
+        let types = Btf::from_sys_fs().map_err(|error| KernelError::Load(error.into()))?;
+        for (name, tracepoint) in PROGRAMS {
+            let refused = |error| KernelError::Program { name, error };
+            let program = self.ebpf.program_mut(name).ok_or(KernelError::Missing(name))?;
+            let program: &mut BtfTracePoint = program.try_into().map_err(refused)?;
+            program.load(tracepoint, &types).map_err(refused)?;
+        }
+        for (name, _) in PROGRAMS {
+            let refused = |error| KernelError::Program { name, error };
+            let program = self.ebpf.program_mut(name).ok_or(KernelError::Missing(name))?;
+            let program: &mut BtfTracePoint = program.try_into().map_err(refused)?;
+            program.attach().map(drop).map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    /// The ring that calls on sockets arrive in. Can be taken once.
+    pub(super) fn take_sockets(&mut self) -> Result<RingBuf<MapData>, KernelError> {
+        let missing = KernelError::Missing("SOCKETS");
+        let map = self.ebpf.take_map("SOCKETS").ok_or(missing)?;
+        map.try_into().map_err(|_| KernelError::Missing("SOCKETS ring buffer"))
+    }
+
     /// The memory that unwinding shares with the programs. Can be taken once.
     ///
     /// # Errors
@@ -258,6 +301,12 @@ impl Programs {
     #[must_use]
     pub fn cost_ns(&self) -> u64 {
         self.per_cpu_sum("COST_NS", 0)
+    }
+
+    /// The same of the programs that watch sockets, by one run in sixteen.
+    #[must_use]
+    pub fn socket_cost_ns(&self) -> u64 {
+        self.per_cpu_sum("COST_NS", 1)
     }
 
     /// The programs that the kernel has accepted, and how long they are to it.

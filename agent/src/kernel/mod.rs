@@ -14,6 +14,7 @@ mod probe;
 mod process_events;
 mod procmap;
 mod sampler;
+mod socket_drain;
 mod tables;
 mod unwind_memory;
 
@@ -27,5 +28,6 @@ pub use probe::{Feature, Need, probe};
 pub use process_events::{ProcessRing, RingChange};
 pub use procmap::{ProcMap, is_unknown};
 pub use sampler::Sampler;
+pub use socket_drain::{SocketBatch, SocketDrain};
 pub use tables::{Processes, SharedBytes, SharedRecords, SharedTables};
 pub use unwind_memory::{SharedArena, SharedArray, SharedEpoch, SharedProcesses, UnwindMemory};

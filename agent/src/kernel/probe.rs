@@ -9,7 +9,7 @@ use aya::{
 };
 
 use super::{
-    AcceptedProgram, LoadSettings, ProcMap, Programs, cpus, is_unknown,
+    AcceptedProgram, KernelError, LoadSettings, ProcMap, Programs, cpus, is_unknown,
     process_events::ProcessEvents, sampler,
 };
 
@@ -47,6 +47,7 @@ pub fn probe() -> Vec<Feature> {
         feature("perf event cpu-clock", "sampling clock", Required, sampling_clock()),
         feature("perf records of processes", "name short-lived processes", Required, processes()),
         feature("programs of this agent", "sample stacks", Required, own_programs()),
+        feature("tracepoints of socket calls", "measure requests", Optional, socket_calls()),
         feature("host PID namespace", "find processes in /proc", Required, pid_namespace()),
         feature("/proc/kallsyms", "name kernel functions", Optional, kernel_symbols()),
         feature("BTF", "programs that read kernel structures", Optional, btf()),
@@ -117,6 +118,22 @@ fn own_programs() -> Result<String, String> {
     programs.start_exec_watch().map_err(|error| error.to_string())?;
     let told: Vec<String> = programs.accepted().iter().map(told).collect();
     Ok(told.join("; "))
+}
+
+/// Loads and attaches what `run` would to measure requests.
+fn socket_calls() -> Result<String, String> {
+    let settings = LoadSettings { sockets: true, ..LoadSettings::default() };
+    let mut programs = Programs::load(settings).map_err(|error| error.to_string())?;
+    programs.start_socket_watch().map_err(|error| {
+        format!("not in Linux {}: they came with 6.3 ({})", kernel_release(), first_line(&error))
+    })?;
+    let told: Vec<String> = programs.accepted().iter().map(told).collect();
+    Ok(told.join("; "))
+}
+
+/// What the kernel says of a program that it refuses may be a thousand lines long.
+fn first_line(error: &KernelError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// `cpu_sample: 690 instructions, 2034 verified`.

@@ -76,6 +76,8 @@ struct KernelCounts {
     ring_full: u64,
     queue_full: u64,
     cost_ns: u64,
+    socket_ring_full: u64,
+    socket_cost_ns: u64,
 }
 
 /// A file that this many processes did not give access to is gone for good.
@@ -296,13 +298,21 @@ impl Capture {
             ring_full: self.programs.dropped(DropReason::SampleRingFull),
             queue_full: self.drain.samples_dropped(),
             cost_ns: self.programs.cost_ns(),
+            socket_ring_full: self.programs.dropped(DropReason::SocketRingFull),
+            socket_cost_ns: self.programs.socket_cost_ns(),
         };
         let before = std::mem::replace(&mut self.seen, now);
         self.counters.lost(DropReason::SampleRingFull, now.ring_full - before.ring_full);
         self.counters.lost(DropReason::PipelineQueueFull, now.queue_full - before.queue_full);
+        let sockets = now.socket_ring_full - before.socket_ring_full;
+        self.counters.metrics.requests.lose("ring_full", sockets);
         let bpf_cpu_ns = now.cost_ns - before.cost_ns;
         let seconds = Duration::from_nanos(bpf_cpu_ns).as_secs_f64();
         let labels = ProgramLabels { program: "cpu_sample" };
+        self.counters.metrics.bpf_run_seconds.get_or_create(&labels).inc_by(seconds);
+        let labels = ProgramLabels { program: "sockets" };
+        let sockets_ns = now.socket_cost_ns - before.socket_cost_ns;
+        let seconds = Duration::from_nanos(sockets_ns).as_secs_f64();
         self.counters.metrics.bpf_run_seconds.get_or_create(&labels).inc_by(seconds);
         RawCosts { bpf_cpu_ns }
     }

@@ -15,6 +15,7 @@ mod debug_files;
 mod jit_names;
 mod kernel_names;
 mod naming;
+mod requests;
 mod targets;
 mod unwinding;
 
@@ -34,6 +35,7 @@ use crate::{
 };
 use capture::Capture;
 use naming::Naming;
+use requests::Requests;
 use unwinding::Unwinding;
 
 /// What to capture, and how.
@@ -50,6 +52,8 @@ pub struct CaptureSettings {
     pub debug_messages: bool,
     /// Bytes of memory for unwind tables, which the kernel side and the agent share.
     pub table_bytes: usize,
+    /// Whether HTTP requests are measured.
+    pub requests: bool,
     /// Where to ask for names of stripped programs; `None` asks nobody.
     pub debuginfod: Option<DebuginfodSettings>,
 }
@@ -65,6 +69,7 @@ const WAITING_WINDOWS: usize = 4;
 pub struct Pipeline {
     sampler: Hotplug,
     drain: Drain,
+    requests: Option<Requests>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -81,6 +86,7 @@ impl Pipeline {
         let load = LoadSettings {
             debug_messages: settings.debug_messages,
             table_bytes: settings.table_bytes,
+            sockets: settings.requests,
         };
         let mut programs = Programs::load(load)?;
         let unwinding = Unwinding::new(&mut programs)?;
@@ -91,6 +97,8 @@ impl Pipeline {
         let health = DrainHealth::default();
         // The record of processes runs before the first sample: who is sampled is then known.
         let drain = Drain::start(&mut programs, batches, health.clone())?;
+        let requests =
+            if settings.requests { Requests::start(&mut programs, counters) } else { None };
         let frequency = settings.frequency;
         let is_daemon = settings.window.is_some();
         let naming = Naming::new(&settings, counters.clone(), windows);
@@ -108,13 +116,16 @@ impl Pipeline {
                 naming.run(&jobs_in);
             })?,
         ];
-        Ok((Self { sampler, drain, threads }, windows_in))
+        Ok((Self { sampler, drain, requests, threads }, windows_in))
     }
 
     /// Stops sampling and lets everything that was taken reach the receiver of windows.
     pub fn finish(self) {
         self.sampler.stop();
         self.drain.stop();
+        if let Some(requests) = self.requests {
+            requests.stop();
+        }
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a thread of the pipeline panicked; its last window is lost");

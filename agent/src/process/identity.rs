@@ -1,8 +1,11 @@
 //! What a process is called in what leaves this host: service and container.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use super::cgroup::CgroupPath;
+use sonde_ebpf::limits::COMM_BYTES;
+
+use super::cgroup::{self, CgroupPath};
+use super::environment::Environment;
 
 /// Names of a process that belong on its profiles.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +36,31 @@ impl Identity {
     /// What kernel threads are called.
     pub(super) fn kernel() -> Self {
         Self { service: "kernel".into(), container_id: None }
+    }
+
+    /// What a process is called as far as `/proc` tells; `None` when it is gone.
+    #[must_use]
+    pub fn of_process(proc_root: &Path, pid: u32) -> Option<Self> {
+        let folder = proc_root.join(pid.to_string());
+        let comm = std::fs::read_to_string(folder.join("comm")).ok()?;
+        let configured = Environment::new(pid, None).service(pid, proc_root, |_, _| true);
+        let cgroup = cgroup::read(proc_root, pid).ok();
+        let executable = std::fs::read_link(folder.join("exe")).ok();
+        let executable = executable.map(|path| path.to_string_lossy().into_owned());
+        Some(Self::from_evidence(&Evidence {
+            configured: configured.as_deref(),
+            cgroup: cgroup.as_ref(),
+            executable: executable.as_deref().map(|path| path.trim_end_matches(" (deleted)")),
+            comm: comm.trim_end(),
+        }))
+    }
+
+    /// What a process is called of which only a thread's name is known, padded with zeros.
+    #[must_use]
+    pub fn of_thread(comm: [u8; COMM_BYTES]) -> Self {
+        let end = comm.iter().position(|byte| *byte == 0).unwrap_or(COMM_BYTES);
+        let comm = String::from_utf8_lossy(&comm[..end]);
+        Self::from_evidence(&Evidence { comm: &comm, ..Evidence::default() })
     }
 
     /// The service is named by the first that says anything of: the environment, the systemd unit,

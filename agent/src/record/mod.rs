@@ -3,9 +3,11 @@
 mod pod;
 mod process;
 mod sample;
+mod socket;
 
 pub use process::{Inode, MappedRegion, ProcessEvent, ProcessEventKind, decode_process_event};
 pub use sample::{Sample, StackRest};
+pub use socket::SocketCall;
 
 /// Why a record was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::{Losses, UnwindMetrics, own_usage::OwnUsage};
 use crate::export::push::PushMetrics;
 use crate::process::LookCounts;
+use crate::requests::RequestMetrics;
 use crate::symbol::debuginfod::DebuginfodMetrics;
 
 /// Why something was lost or refused: the label of the enum that counts it.
@@ -82,6 +83,8 @@ pub struct Metrics {
     pub debug_info_losses: Family<ReasonLabels, Counter>,
     /// What became of pushes.
     pub push: PushMetrics,
+    /// Requests over HTTP that processes served and sent.
+    pub requests: RequestMetrics,
 }
 
 impl Metrics {
@@ -90,6 +93,7 @@ impl Metrics {
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(OwnUsageCollector));
+        self.requests.register(&mut registry);
         let ours = registry.sub_registry_with_prefix("sonde_agent");
         self.register_samples(ours);
         self.register_stages(ours);

@@ -14,6 +14,13 @@ pub(super) struct Kernel {
     pub(super) arch: Arch,
 }
 
+impl Kernel {
+    /// Whether it tells of calls on sockets: 6.3 was the first.
+    pub(super) fn tells_of_sockets(&self) -> bool {
+        !self.name.starts_with("5.") && !self.name.starts_with("6.1-") && self.name != "6.1"
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arch {
     X86_64,

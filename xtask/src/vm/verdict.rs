@@ -6,6 +6,9 @@ use super::console::Console;
 /// The line of `sonde-agent probe` that tells of the agent's own programs.
 const PROGRAMS: &str = "programs of this agent";
 
+/// The one of the programs that watch sockets, which older kernels have no tracepoints for.
+const SOCKETS: &str = "tracepoints of socket calls";
+
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     /// As the kernel calls itself.
@@ -21,7 +24,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    pub(super) fn of(console: &Console) -> Self {
+    pub(super) fn of(console: &Console, tells_of_sockets: bool) -> Self {
         let mut verdict = Self::default();
         let told = |name| console.section(name).map(str::to_owned).unwrap_or_else(|_| "?".into());
         (verdict.release, verdict.boot_seconds) = (told("release"), told("booted"));
@@ -29,9 +32,16 @@ impl Verdict {
             verdict.failures.push(died);
             return verdict;
         }
-        match console.section("probe").and_then(programs) {
+        let probe = console.section("probe");
+        match probe.clone().and_then(|report| programs(report, PROGRAMS)) {
             Ok(programs) => verdict.programs = programs,
             Err(why) => verdict.failures.push(why),
+        }
+        match probe.and_then(|report| programs(report, SOCKETS)) {
+            Ok(programs) if tells_of_sockets => verdict.programs.extend(programs),
+            Err(why) if tells_of_sockets => verdict.failures.push(why),
+            Ok(_) => verdict.failures.push(format!("{SOCKETS}: not expected here")),
+            Err(_) => {}
         }
         for case in cases() {
             match recording(console, case.program).and_then(|folded| case.judge(folded)) {
@@ -48,12 +58,12 @@ fn recording<'a>(console: &'a Console, case: &str) -> Result<&'a str, String> {
     console.section(&format!("folded {case}"))
 }
 
-/// The programs in the probe's report.
-fn programs(report: &str) -> Result<Vec<String>, String> {
-    let line = report.lines().find(|line| line.contains(PROGRAMS));
+/// The programs that the probe's report has behind `name`.
+fn programs(report: &str, name: &str) -> Result<Vec<String>, String> {
+    let line = report.lines().find(|line| line.contains(name));
     let (_, told) = line
-        .and_then(|line| line.split_once(PROGRAMS))
-        .ok_or_else(|| format!("probe does not tell the {PROGRAMS}:\n{report}"))?;
+        .and_then(|line| line.split_once(name))
+        .ok_or_else(|| format!("probe does not tell the {name}:\n{report}"))?;
     let programs: Vec<String> = told.split(';').map(|one| one.trim().to_owned()).collect();
     if programs.iter().all(|program| program.contains(" instructions")) {
         return Ok(programs);
@@ -69,20 +79,20 @@ mod tests {
     fn programs_are_read_from_the_probe_s_report() {
         let report = "yes  rights                  CAP_SYS_ADMIN\n\
                       yes  programs of this agent  a: 7 instructions, 9 verified; b: 1 instructions, ? verified\n";
-        let told = programs(report);
+        let told = programs(report, PROGRAMS);
         let expected = ["a: 7 instructions, 9 verified", "b: 1 instructions, ? verified"];
         assert_eq!(told, Ok(expected.map(str::to_owned).to_vec()));
     }
 
     #[test]
     fn a_probe_that_loaded_nothing_fails() {
-        assert!(programs("yes  programs of this agent  \n").is_err());
-        assert!(programs("yes  rights  CAP_SYS_ADMIN\n").is_err());
+        assert!(programs("yes  programs of this agent  \n", PROGRAMS).is_err());
+        assert!(programs("yes  rights  CAP_SYS_ADMIN\n", PROGRAMS).is_err());
     }
 
     #[test]
     fn a_guest_that_never_came_up_fails_with_its_last_words() {
-        let verdict = Verdict::of(&Console::parse("No init found\n"));
+        let verdict = Verdict::of(&Console::parse("No init found\n"), true);
         assert!(verdict.failures[0].contains("No init found"), "{verdict:?}");
     }
 }
