@@ -2,7 +2,7 @@
 //! like on the socket.
 #![expect(clippy::print_stdout, reason = "figures are part of what a run shows")]
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
@@ -141,6 +141,54 @@ fn requests_of_every_shape_are_one_each_with_its_size() {
     // Between the chunks are their sizes.
     assert!((300_000.0..310_000.0).contains(&upload), "{upload}");
     assert!(!watched.agent.metrics().unwrap().contains("secret"));
+    watched.stop();
+}
+
+#[test]
+fn chunks_in_calls_of_their_own_and_long_heads_are_understood() {
+    const SERVER: &str = "
+import http.server
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header('Transfer-Encoding', 'chunked')
+        self.send_header('X-Long', 'x' * 600)
+        self.end_headers()
+        for part in [b'a' * 700, b'b' * 70, b'']:
+            self.wfile.write(b'%x\\r\\n' % len(part) + part + b'\\r\\n')
+    def log_message(self, *words): pass
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Answer)
+print(server.server_address[1], flush=True)
+server.serve_forever()";
+    let watched = Watched::start();
+    let mut command = Command::new("/usr/bin/python3");
+    command.args(["-c", SERVER]).env("OTEL_SERVICE_NAME", "chunky");
+    let mut server = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url = format!("http://127.0.0.1:{}/", line.trim());
+    let cookie = format!("Cookie: {}", "y".repeat(2000));
+    for _ in 0..20 {
+        watched.curl(&[
+            "-H",
+            &cookie,
+            &format!("{url}one"),
+            "-o",
+            "/dev/null",
+            &format!("{url}two"),
+        ]);
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+    for route in ["/one", "/two"] {
+        let count = || {
+            let labels = ["service_name=\"chunky\"", &format!("\"{route}\""), "\"200\""];
+            watched.value("http_server_request_duration_seconds_count", &labels)
+        };
+        let waited = wait_until("the requests", Duration::from_secs(20), || count() > 19.5);
+        assert!(waited.is_ok(), "{route}: {}", count());
+    }
     watched.stop();
 }
 

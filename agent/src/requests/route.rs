@@ -27,7 +27,7 @@ pub fn route_of(path: &str) -> String {
         route.push('/');
         match part.rsplit_once('.') {
             // The kind of a file says more than its name.
-            Some((name, kind)) if is_id(name) && is_kind(kind) => {
+            Some((name, kind)) if is_id(name) && is_kind(kind) && !part.contains('@') => {
                 let _infallible = write!(route, "{{id}}.{kind}");
             }
             _ if is_id(part) => route.push_str("{id}"),
