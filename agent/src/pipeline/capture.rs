@@ -271,6 +271,7 @@ impl Capture {
         self.counters.metrics.windows_closed.inc();
         self.unwinding.end_window(&self.counters.metrics.unwind);
         self.table.expire(end_boot_ns);
+        self.unwinding.retain_processes(&self.table);
         // What was not there may be by the next window.
         self.jit_names.clear();
         let known = i64::try_from(self.table.len()).unwrap_or(i64::MAX);
