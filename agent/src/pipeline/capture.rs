@@ -10,11 +10,13 @@ use std::{
     time::Duration,
 };
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use sonde_ebpf::DropReason;
 
 use super::{
-    CaptureSettings, Counters, Targets, jit_names,
+    CaptureSettings, Counters, Targets,
+    handovers::Handovers,
+    jit_names,
     naming::{Job, RawCosts},
     unwinding::Unwinding,
 };
@@ -41,8 +43,7 @@ pub(super) struct Capture {
     window_ns: Option<u64>,
     jobs: SyncSender<Job>,
     reopen: Reopen,
-    /// Files that were handed over, and how many processes they could not be opened through.
-    files: FxHashMap<FileIndex, Handover>,
+    handovers: Handovers,
     /// Programs (by serial) that were looked at for what they tell of code they make.
     jit_names: FxHashSet<u64>,
     seen: KernelCounts,
@@ -64,12 +65,6 @@ const WARM_NS: u64 = 1_000_000_000;
 /// New addresses of which the naming thread is told at once.
 const MAX_WARM: usize = 4096;
 
-#[derive(Clone, Copy)]
-enum Handover {
-    Done,
-    Failed { attempts: u32 },
-}
-
 /// What the kernel side and the drain thread had counted when the last window was closed.
 #[derive(Clone, Copy, Default)]
 struct KernelCounts {
@@ -79,9 +74,6 @@ struct KernelCounts {
     socket_ring_full: u64,
     socket_cost_ns: u64,
 }
-
-/// A file that this many processes did not give access to is gone for good.
-const MAX_ATTEMPTS: u32 = 8;
 
 impl Capture {
     pub(super) fn new(
@@ -106,7 +98,7 @@ impl Capture {
             window_ns,
             jobs,
             reopen,
-            files: FxHashMap::default(),
+            handovers: Handovers::default(),
             jit_names: FxHashSet::default(),
             seen: KernelCounts::default(),
             seen_in_table: TableCounts::default(),
@@ -204,27 +196,23 @@ impl Capture {
     }
 
     fn hand_over(&mut self, pid: u32, file: FileIndex, address: u64) {
-        let attempts = match self.files.get(&file) {
-            Some(Handover::Done) => return,
-            Some(Handover::Failed { attempts }) if *attempts >= MAX_ATTEMPTS => return,
-            Some(Handover::Failed { attempts }) => *attempts,
-            None => 0,
-        };
+        if !self.handovers.is_due(file, pid) {
+            return;
+        }
         let Some(known) = self.table.files().get(file) else { return };
         let path = Arc::clone(&known.path);
-        let state = match self.table.open(pid, file, address) {
+        match self.table.open(pid, file, address) {
             Ok(opened) => {
                 self.send(Job::File { index: file, path, file: opened });
                 self.new_files += 1;
-                Handover::Done
+                self.handovers.done(file);
             }
             Err(error) => {
                 tracing::debug!(%error, %path, pid, "a mapped file can't be opened");
                 self.send(Job::FileGone { index: file, path });
-                Handover::Failed { attempts: attempts + 1 }
+                self.handovers.failed(file, pid);
             }
-        };
-        self.files.insert(file, state);
+        }
     }
 
     fn hand_over_jit_names(&mut self, pid: u32, serial: u64) {
@@ -240,7 +228,7 @@ impl Capture {
         let again =
             std::mem::take(&mut *self.reopen.lock().unwrap_or_else(PoisonError::into_inner));
         for file in again {
-            self.files.remove(&file);
+            self.handovers.forget(file);
         }
     }
 
@@ -273,8 +261,10 @@ impl Capture {
         self.counters.metrics.windows_closed.inc();
         self.unwinding.end_window(&self.counters.metrics.unwind);
         self.table.expire(end_boot_ns);
+        self.unwinding.retain_processes(&self.table);
         // What was not there may be by the next window.
         self.jit_names.clear();
+        self.handovers.end_window();
         let known = i64::try_from(self.table.len()).unwrap_or(i64::MAX);
         self.counters.metrics.processes.set(known);
         self.send(Job::Window { window, costs });
@@ -286,7 +276,7 @@ impl Capture {
         let forgotten = self.table.forget_files();
         if !forgotten.is_empty() {
             for file in &forgotten {
-                self.files.remove(file);
+                self.handovers.forget(*file);
                 self.unwinding.forget_file(*file);
             }
             self.send(Job::Forget(forgotten));

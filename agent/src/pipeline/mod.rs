@@ -12,6 +12,7 @@
 mod capture;
 mod counters;
 mod debug_files;
+mod handovers;
 mod jit_names;
 mod kernel_names;
 mod naming;

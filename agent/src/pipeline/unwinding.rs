@@ -43,6 +43,28 @@ pub(super) struct Unwinding {
     counted: UnwindCounts,
 }
 
+/// What has become of a process that the kernel side may have been told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    HasMore,
+    IsAnother,
+    /// And so may all others: the table of processes has forgotten those that run.
+    MayBeAnything,
+}
+
+impl Told {
+    const fn after(event: &ProcessEventKind) -> Self {
+        match event {
+            ProcessEventKind::Mapped(_) => Self::HasMore,
+            // A fork, too: its pid may have been that of a process whose exit got lost.
+            ProcessEventKind::Exec { .. }
+            | ProcessEventKind::Exited
+            | ProcessEventKind::Forked { .. } => Self::IsAnother,
+            ProcessEventKind::Lost { .. } => Self::MayBeAnything,
+        }
+    }
+}
+
 impl Unwinding {
     pub(super) fn new(programs: &mut Programs) -> Result<Self, KernelError> {
         let (memory, epoch) = programs.take_unwind_memory()?;
@@ -60,17 +82,33 @@ impl Unwinding {
     /// Takes note of what happened to a process, after the table has.
     pub(super) fn event(&mut self, event: &ProcessEvent) {
         let pid = event.pid;
-        match event.kind {
-            ProcessEventKind::Mapped(_) if self.unwinder.is_published(pid) => {
-                self.untold.insert(pid);
+        match Told::after(&event.kind) {
+            Told::HasMore => {
+                if self.unwinder.is_published(pid) {
+                    self.untold.insert(pid);
+                }
             }
-            ProcessEventKind::Exec { .. } | ProcessEventKind::Exited => {
+            Told::IsAnother => {
                 self.unwinder.forget_process(pid);
                 self.untold.remove(&pid);
                 self.not_before.remove(&pid);
             }
-            _ => {}
+            Told::MayBeAnything => self.retain(|_| false),
         }
+    }
+
+    /// Of the processes that the kernel side was told of it must keep these alone, and of these it
+    /// must know all: files that are forgotten next leave their place in the directory to others.
+    pub(super) fn retain_processes(&mut self, table: &ProcessTable) {
+        let untold = std::mem::take(&mut self.untold);
+        self.retain(|pid| table.mappings(pid).is_some() && !untold.contains(&pid));
+        self.untold = untold;
+    }
+
+    fn retain(&mut self, mut is_known: impl FnMut(u32) -> bool) {
+        self.untold.retain(|pid| is_known(*pid));
+        self.not_before.retain(|pid, _| is_known(*pid));
+        self.unwinder.retain_processes(is_known);
     }
 
     /// Completes a sample's user stack. Its process must have been attributed before.
@@ -179,5 +217,19 @@ fn open(table: &ProcessTable, pid: u32, file: CodeFile, address: u64) -> Option<
             });
             ElfFile::open(opened.ok()?).ok()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_another_process_is_forgotten_and_all_are_when_events_got_lost() {
+        let after = |event| Told::after(&event);
+        assert_eq!(after(ProcessEventKind::Exited), Told::IsAnother);
+        assert_eq!(after(ProcessEventKind::Exec { comm: "next".into() }), Told::IsAnother);
+        assert_eq!(after(ProcessEventKind::Forked { parent: 7 }), Told::IsAnother);
+        assert_eq!(after(ProcessEventKind::Lost { events: 1 }), Told::MayBeAnything);
     }
 }

@@ -68,19 +68,25 @@ impl Mappings {
         if region.start >= region.end {
             return true;
         }
-        if self.0.len() >= MAX_REGIONS {
-            return false;
-        }
-        let kind = files.intern(&region.path, region.inode);
         let MappedRegion { start, end, file_offset, .. } = *region;
         let first = self.0.partition_point(|old| old.end <= start);
         let behind = self.0.partition_point(|old| old.start < end);
+        // One that replaces others always has room: what they say of its addresses is wrong. It is
+        // what is left of them that may have none.
+        let room = MAX_REGIONS.saturating_sub(self.0.len() - (behind - first));
+        if room == 0 {
+            return false;
+        }
+        let kind = files.intern(&region.path, region.inode);
         let mut pieces = Vec::with_capacity(3);
-        if let Some(left) = self.0[first..behind].first().filter(|old| old.start < start) {
+        if let Some(left) =
+            self.0[first..behind].first().filter(|old| old.start < start && room > 1)
+        {
             pieces.push(Region { end: start, ..*left });
         }
         pieces.push(Region { start, end, file_offset, kind });
-        if let Some(right) = self.0[first..behind].last().filter(|old| old.end > end) {
+        let is_room = room > pieces.len();
+        if let Some(right) = self.0[first..behind].last().filter(|old| old.end > end && is_room) {
             let cut = end - right.start;
             pieces.push(Region { start: end, file_offset: right.file_offset + cut, ..*right });
         }
@@ -134,6 +140,10 @@ impl Mappings {
         (region.start <= address).then_some(region)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether nothing is mapped yet, as right after an exec.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -168,6 +178,23 @@ mod tests {
         assert_eq!(offset_at(&mappings, 0x3001), Some(0x701));
         assert_eq!(offset_at(&mappings, 0x4000), Some(0x3000));
         assert_eq!(offset_at(&mappings, 0x9000), None);
+    }
+
+    #[test]
+    fn a_full_table_refuses_what_is_new_but_not_what_replaces_something() {
+        let (mut files, mut mappings) = (FileTable::default(), Mappings::default());
+        for number in 0..MAX_REGIONS as u64 {
+            let start = number * 0x2000;
+            assert!(mappings.insert(&region(start, start + 0x1000, 0, 1), &mut files));
+        }
+        let free = MAX_REGIONS as u64 * 0x2000;
+        assert!(!mappings.insert(&region(free, free + 0x1000, 0, 2), &mut files));
+        assert!(mappings.insert(&region(0x2000, 0x3000, 0x700, 2), &mut files));
+        assert_eq!(offset_at(&mappings, 0x2001), Some(0x701));
+        assert!(mappings.insert(&region(0x4400, 0x4800, 0x900, 2), &mut files));
+        assert_eq!(offset_at(&mappings, 0x4401), Some(0x901));
+        assert_eq!(offset_at(&mappings, 0x4801), None, "no room for the rest, but nothing wrong");
+        assert_eq!(mappings.len(), MAX_REGIONS);
     }
 
     proptest! {

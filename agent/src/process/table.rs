@@ -80,7 +80,8 @@ struct Process {
 #[derive(Clone, Debug)]
 enum Memory {
     /// All of them, as of `since`; later events change it, earlier ones are in it already.
-    Known { mappings: Arc<Mappings>, since_boot_ns: u64 },
+    /// `whole` regions were there when all of them were read last.
+    Known { mappings: Arc<Mappings>, since_boot_ns: u64, whole: usize },
     /// It was there before the events, and nobody has looked at it yet.
     Unseen,
     /// It is a copy of a process that nobody has looked at yet.
@@ -91,6 +92,9 @@ enum Memory {
     Kernel,
 }
 
+/// All regions of a process are read again when there are twice as many as the last time, and more
+/// than this.
+const MANY_REGIONS: usize = 1024;
 /// How long a process that exited is remembered: its last samples must have been counted.
 const REMEMBERED_NS: u64 = 30_000_000_000;
 /// How often the table is compared with `/proc`, for exits that got lost.
@@ -158,7 +162,7 @@ impl ProcessTable {
         let before = self.processes.get(&pid);
         let environment = before.map(|before| Arc::clone(&before.environment));
         let inherited = before.and_then(|before| before.cgroup.clone());
-        let memory = Memory::Known { mappings: Arc::default(), since_boot_ns: boot_ns };
+        let memory = Memory::Known { mappings: Arc::default(), since_boot_ns: boot_ns, whole: 0 };
         let mut process = self.new_process(boot_ns, memory, Environment::new(pid, environment));
         process.comm = Some(comm.to_owned());
         process.cgroup = inherited;
@@ -198,15 +202,21 @@ impl ProcessTable {
 
     fn mapped(&mut self, pid: u32, boot_ns: u64, region: &MappedRegion) {
         let Some(process) = self.processes.get_mut(&pid) else { return };
-        let Memory::Known { mappings, since_boot_ns } = &mut process.memory else { return };
+        let Memory::Known { mappings, since_boot_ns, whole } = &mut process.memory else { return };
         if boot_ns < *since_boot_ns {
             return;
         }
         if mappings.is_empty() && process.executable.is_none() {
             process.executable = Some(region.path.as_str().into());
         }
-        let kept = Arc::make_mut(mappings).insert(region, &mut self.files);
+        let mappings = Arc::make_mut(mappings);
+        let kept = mappings.insert(region, &mut self.files);
+        // No event tells what was unmapped: much of this may be gone.
+        let is_long = mappings.len() > (2 * *whole).max(MANY_REGIONS);
         self.counts.regions_refused += u64::from(!kept);
+        if is_long {
+            self.read_again(pid);
+        }
     }
 
     /// Some events are missing: what is known of regions may be wrong, so it is read again.
@@ -307,7 +317,8 @@ impl ProcessTable {
             let kept = mappings.insert(region, &mut self.files);
             self.counts.regions_refused += u64::from(!kept);
         }
-        Ok(Memory::Known { mappings: Arc::new(mappings), since_boot_ns })
+        let whole = mappings.len();
+        Ok(Memory::Known { mappings: Arc::new(mappings), since_boot_ns, whole })
     }
 
     fn maps_of(&self, pid: u32) -> PathBuf {

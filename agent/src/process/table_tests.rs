@@ -160,6 +160,38 @@ fn a_region_without_an_event_is_found_if_the_process_still_runs_the_same_program
 }
 
 #[test]
+fn regions_that_were_unmapped_do_not_pile_up() {
+    const LATE: u64 = 1 << 62;
+    let proc_root = tempfile::tempdir().expect("a directory");
+    fs::create_dir(proc_root.path().join("5")).expect("made");
+    let maps = "1000-2000 r-xp 00000200 08:01 7 /usr/bin/short\n";
+    fs::write(proc_root.path().join("5/maps"), maps).expect("written");
+    let mut table = table(proc_root.path());
+    table.apply(&exec(5, 10));
+    for number in 0..2000 {
+        table.apply(&mapped(5, LATE + number, 0x1000 + 0x2000 * number, "/usr/bin/short"));
+    }
+    assert_eq!(table.counts().maps_read, 1);
+    let known = table.mappings(5).expect("known").len();
+    assert_eq!(known, 2000 - MANY_REGIONS, "that in the file, and those that came since");
+    let gone = located(&mut table, &sample(5, LATE + 3000, &[0x3010]))[2];
+    assert_eq!(gone, CodeAddress::Unmapped(0x3010));
+}
+
+#[test]
+fn regions_that_nobody_can_read_again_are_tried_when_there_are_twice_as_many() {
+    let proc_root = tempfile::tempdir().expect("a directory");
+    let mut table = table(proc_root.path());
+    table.apply(&exec(5, 10));
+    for number in 0..5000 {
+        table.apply(&mapped(5, 11 + number, 0x1000 + 0x2000 * number, "/usr/bin/short"));
+    }
+    assert_eq!(table.mappings(5).expect("known").len(), 5000);
+    let Memory::Known { whole, .. } = table.processes[&5].memory else { panic!("known") };
+    assert_eq!(whole, 4103, "tried with 1025 of them, with 2051, and with 4103");
+}
+
+#[test]
 fn a_kernel_thread_is_told_from_a_process_that_is_about_to_end() {
     let proc_root = tempfile::tempdir().expect("a directory");
     fs::create_dir(proc_root.path().join("2")).expect("made");

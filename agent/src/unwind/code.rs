@@ -133,6 +133,15 @@ impl<R: SharedRecords<MappedCode>, P: Processes> CodeTable<R, P> {
         }
     }
 
+    /// Forgets all processes but these.
+    pub fn retain(&mut self, mut is_known: impl FnMut(u32) -> bool) {
+        let all = self.known.keys().copied();
+        let outdated: Vec<u32> = all.filter(|pid| !is_known(*pid)).collect();
+        for pid in outdated {
+            self.forget(pid);
+        }
+    }
+
     fn drop_run(&mut self, run: Arc<Run>) {
         if let Some(run) = Arc::into_inner(run) {
             let count = u32::try_from(run.code.len()).unwrap_or(0);
@@ -216,6 +225,20 @@ mod tests {
         table.processes.clear();
         table.publish(5, code(0x1000, 3), 9);
         assert_eq!(seen(&table, 5), Some(code(0x1000, 3)));
+    }
+
+    #[test]
+    fn what_is_known_of_nobody_the_other_side_has_forgotten_too() {
+        let mut table = table(16);
+        for pid in 0..4 {
+            assert!(table.publish(pid, code(0x1000 * u64::from(pid + 1), 4), 7));
+        }
+        table.retain(|pid| pid == 2);
+        let told: Vec<u32> = table.processes.keys().copied().collect();
+        assert_eq!((told, table.is_known(2), table.is_known(1)), (vec![2], true, false));
+        table.end_round();
+        table.end_round();
+        assert!(table.publish(9, code(0x9000, 8), 8), "their room is free");
     }
 
     #[test]

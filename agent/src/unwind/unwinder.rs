@@ -292,7 +292,12 @@ where
         self.code.forget(pid);
     }
 
-    /// Nobody maps a file any more.
+    /// Forgets all processes but these.
+    pub fn retain_processes(&mut self, is_known: impl FnMut(u32) -> bool) {
+        self.code.retain(is_known);
+    }
+
+    /// Nobody maps a file any more, nor has the kernel side been told of a process that did.
     pub fn forget_file(&mut self, file: FileIndex) {
         self.unreadable.remove(&CodeFile::File(file));
         if let Some(span) = self.files.remove(&CodeFile::File(file)).and_then(|known| known.span) {

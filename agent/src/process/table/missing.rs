@@ -5,7 +5,7 @@
 //! So a process in which nothing was found is left alone for a while, longer each time, and all
 //! processes together have a budget.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use super::{Memory, ProcessTable};
 use crate::{
@@ -103,7 +103,7 @@ impl ProcessTable {
         if process.exited || mappings.find(address).is_some() {
             return false;
         }
-        let mappings = std::sync::Arc::clone(mappings);
+        let mappings = Arc::clone(mappings);
         // While a program is being loaded, events are on their way.
         let Some(vdso) = vdso_of(&mappings) else { return false };
         let pause = process.pause;
@@ -112,9 +112,14 @@ impl ProcessTable {
             return false;
         }
         let look = match self.ask(pid, address, &mappings, vdso) {
-            Ok(region) => Look::Asked { found: region.is_some_and(|it| self.add(pid, &it)) },
+            Ok(region) => {
+                drop(mappings); // Held twice, all of it would be copied for the one that is added.
+                Look::Asked { found: region.is_some_and(|it| self.add(pid, &it)) }
+            }
             Err(error) if is_unknown(&error) => {
-                Look::ReadAll { found: self.read_again(pid, address) }
+                let read = self.read_again(pid);
+                let now = self.mappings(pid).filter(|_| read);
+                Look::ReadAll { found: now.is_some_and(|now| now.find(address).is_some()) }
             }
             Err(_) => Look::Asked { found: false },
         };
@@ -169,23 +174,26 @@ impl ProcessTable {
         else {
             return false;
         };
-        let kept = std::sync::Arc::make_mut(mappings).insert(region, &mut self.files);
+        let kept = Arc::make_mut(mappings).insert(region, &mut self.files);
         self.counts.regions_refused += u64::from(!kept);
         kept
     }
 
-    /// Reads all regions again; says whether one covers the address.
-    fn read_again(&mut self, pid: u32, address: u64) -> bool {
-        let Ok(memory) = self.read_maps(pid) else { return false };
-        let Memory::Known { mappings, .. } = &memory else { return false };
-        if !self.is_same_program(pid, mappings) {
-            return false;
-        }
-        let found = mappings.find(address).is_some();
+    /// Reads all regions again; says whether they could be read.
+    pub(super) fn read_again(&mut self, pid: u32) -> bool {
+        let read = self.read_maps(pid).ok().filter(|read| match read {
+            Memory::Known { mappings, .. } => self.is_same_program(pid, mappings),
+            _ => false,
+        });
+        let was_read = read.is_some();
         if let Some(process) = self.processes.get_mut(&pid) {
-            process.memory = memory;
+            if let Some(memory) = read {
+                process.memory = memory;
+            } else if let Memory::Known { mappings, whole, .. } = &mut process.memory {
+                *whole = mappings.len(); // Nobody can tell: it is not tried with each event.
+            }
         }
-        found
+        was_read
     }
 
     /// Whether `now` is of the program that the process is known to run. It may have become another

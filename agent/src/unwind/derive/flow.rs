@@ -11,6 +11,8 @@ use super::state::State;
 /// Instructions of code that may be decoded for each of its bytes. Compilers' take half of that, with
 /// all trials; what hostile code makes us remember is bounded with it.
 const DECODED_PER_BYTE: usize = 1;
+/// Of a few bytes each instruction is looked at several times.
+const DECODED_AT_LEAST: usize = 16;
 /// Frames that one function jumps through tables with; more are not tried.
 const MAX_SWITCHES: usize = 4;
 
@@ -85,7 +87,7 @@ impl<'a> Flow<'a> {
             function_at: FxHashMap::default(),
             ways: VecDeque::new(),
             taken: Vec::new(),
-            left: code.len().saturating_mul(DECODED_PER_BYTE),
+            left: code.len().saturating_mul(DECODED_PER_BYTE).max(DECODED_AT_LEAST),
         }
     }
 
