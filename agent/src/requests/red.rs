@@ -152,9 +152,9 @@ impl RequestMetrics {
             let lives = now_ns.saturating_sub(held.last_ns) < STALE_NS;
             if !lives {
                 self.remove(key, &held.labels);
-                if let Some(count) =
-                    counts.get_mut(&(Arc::clone(&key.spoken.service), key.is_server))
-                {
+                let of = (Arc::clone(&key.spoken.service), key.is_server);
+                // What series beyond the limit share was not counted as one.
+                if let Some(count) = counts.get_mut(&of).filter(|_| key.method != OVERFLOW) {
                     *count = count.saturating_sub(1);
                 }
             }
@@ -336,4 +336,61 @@ fn timing(exchange: &Exchange) -> Option<(Duration, u64)> {
 #[expect(clippy::cast_precision_loss, reason = "a body of 2^53 bytes would take years")]
 fn precise(bytes: u64) -> f64 {
     bytes as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Chunk, Connection, Direction, Found};
+
+    fn spoken() -> Spoken {
+        Spoken { service: "shop".into(), server: None }
+    }
+
+    /// What a server that is asked for `path` answers with this status.
+    fn exchange(path: &str, status: u16, boot_ns: u64) -> Exchange {
+        let (mut connection, mut found) = (Connection::new(1), Found::default());
+        let asked = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n");
+        for (direction, bytes) in [(Direction::Received, &asked), (Direction::Sent, &answer)] {
+            let chunk = Chunk {
+                direction,
+                position: 0,
+                length: bytes.len() as u64,
+                captured: bytes.as_bytes(),
+                ends_chunked: false,
+                boot_ns,
+                arrived_ns: 0,
+                tid: 5,
+            };
+            connection.chunk(&chunk, &mut found);
+        }
+        found.exchanges.pop().expect("one")
+    }
+
+    #[test]
+    fn errors_are_what_the_conventions_call_errors() {
+        let error = |status, is_server| error_of(&exchange("/", status, 5), is_server, status);
+        assert_eq!((error(404, true), error(404, false)), ("", STATUS));
+        assert_eq!((error(503, true), error(200, false)), (STATUS, ""));
+    }
+
+    #[test]
+    fn series_beyond_the_limit_share_one_and_all_go_stale() {
+        let metrics = RequestMetrics::default();
+        for number in 0..MAX_SERIES + 500 {
+            let word: String = format!("{number:05}").bytes().map(|b| char::from(b + 49)).collect();
+            metrics.add(&exchange(&format!("/{word}"), 200, 5), &spoken());
+        }
+        let known = || metrics.series.lock().unwrap_or_else(PoisonError::into_inner).known.len();
+        assert_eq!(known(), MAX_SERIES + 1);
+        let overflow = vec![("service_name", "shop".to_owned()), (OVERFLOW, "true".to_owned())];
+        assert!(metrics.server_seconds.get(&overflow).is_some());
+        metrics.add(&exchange("/late", 200, STALE_NS), &spoken());
+        metrics.expire(STALE_NS + 10);
+        assert_eq!(known(), 1, "the one that was used last: it shares");
+        assert!(metrics.server_seconds.get(&overflow).is_some());
+        metrics.add(&exchange("/again", 200, STALE_NS + 20), &spoken());
+        assert_eq!(known(), 2, "there is room again");
+    }
 }
