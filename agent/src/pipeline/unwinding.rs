@@ -199,6 +199,7 @@ impl Unwinding {
         metrics.pages_built.inc_by(now.pages_built - before.pages_built);
         metrics.pages_evicted.inc_by(now.arena.evicted - before.arena.evicted);
         metrics.processes_refused.inc_by(now.processes_refused - before.processes_refused);
+        metrics.files_refused.inc_by(now.files_refused - before.files_refused);
         metrics.stacks_resumed.inc_by(std::mem::take(&mut self.resumed));
     }
 

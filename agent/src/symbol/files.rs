@@ -3,7 +3,11 @@
 //! The life of a file: registering knows it again by device, inode, size and time of change. Its
 //! headers are read at once, its tables when an address is asked for. Descriptors, tables and debug
 //! information of the files used longest ago are let go when there are too many. Without descriptor
-//! a file says [`UnknownReason::FileGone`], until it is registered again.
+//! a file says [`UnknownReason::FileGone`], until it is registered again, and one that was refused is
+//! tried again then: it may have been a disk that failed.
+//!
+//! The limit of descriptors is one of registered files. Of each, a separate debug file and a supplement
+//! may be open beside it, and are closed with it.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -33,7 +37,7 @@ pub(super) struct Files {
     next_id: u32,
     /// Counts uses, to tell what was used longest ago.
     uses: u64,
-    /// Files with a descriptor.
+    /// Registered files that are open.
     open_files: usize,
     /// Memory of tables and debug information as of the last look at all files, and what was
     /// loaded since.
@@ -111,7 +115,7 @@ impl Files {
             && let Some(registered) = self.files.get_mut(&id)
         {
             registered.last_use = self.uses;
-            if let State::Closed = registered.state {
+            if let State::Closed | State::Refused = registered.state {
                 // Who brings it has addresses to ask for.
                 registered.is_fresh = true;
                 self.open_files += registered.open(file);
@@ -259,11 +263,17 @@ impl Files {
         }
         self.held = self.memory();
         let last = self.uses;
-        let mut files: Vec<&mut RegisteredFile> =
-            self.files.values_mut().filter(|file| file.last_use != last).collect();
-        files.sort_unstable_by_key(|file| file.last_use);
-        for file in files {
-            let State::Open(binary) = &mut file.state else { continue };
+        // Those that hold something: the last one may be over the limits by itself for long.
+        let holders = self.files.values_mut().filter_map(|file| match &mut file.state {
+            State::Open(binary) if file.last_use != last => {
+                let holds = binary.debug_bytes() > 0 || binary.table_bytes() > 0;
+                holds.then_some((file.last_use, binary))
+            }
+            _ => None,
+        });
+        let mut holders: Vec<_> = holders.collect();
+        holders.sort_unstable_by_key(|(last_use, _)| *last_use);
+        for (_, binary) in holders {
             if self.held.debug_info > self.settings.max_debug_bytes {
                 self.held.debug_info -= binary.debug_bytes();
                 binary.shrink_debug_info();
@@ -378,5 +388,29 @@ impl RegisteredFile {
         self.build_id = Arc::clone(elf.build_id());
         self.segments = elf.segments();
         self.state = State::Open(Box::new(Binary::new(elf)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_could_not_be_read_is_tried_again_with_another_descriptor() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("program");
+        std::fs::copy(std::env::current_exe().expect("known"), &path).expect("copied");
+        let unreadable = OpenOptions::new().append(true).open(&path).expect("there");
+        let mut files = Files::new(Settings::default());
+        let name: Arc<str> = path.to_str().expect("text").into();
+        let id = files.register(Arc::clone(&name), unreadable);
+        let refused = SymbolSource::None(UnknownReason::NotReadable);
+        assert_eq!((files.source(id), files.open_files), (refused.clone(), 0));
+        let again = files.register(name, File::open(&path).expect("there"));
+        assert_eq!(again, id);
+        assert_ne!((files.source(id), files.open_files), (refused, 0));
+        assert_eq!(files.open_files, 1);
     }
 }

@@ -22,6 +22,8 @@ pub struct UnwindMetrics {
     pub stacks_resumed: Counter,
     /// Processes that could not be told to the kernel side for want of room.
     pub processes_refused: Counter,
+    /// Files whose tables are for the agent alone, for want of room.
+    pub files_refused: Counter,
 }
 
 impl UnwindMetrics {
@@ -46,5 +48,7 @@ impl UnwindMetrics {
         ours.register("stacks_resumed", help, self.stacks_resumed.clone());
         let help = "Processes that the kernel side had no room for";
         ours.register("unwind_processes_refused", help, self.processes_refused.clone());
+        let help = "Files that the kernel side had no room for";
+        ours.register("unwind_files_refused", help, self.files_refused.clone());
     }
 }

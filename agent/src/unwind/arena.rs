@@ -100,7 +100,6 @@ impl<M: SharedBytes> Arena<M> {
         self.memory.write_u32(place.at(), 0);
         self.resting[0].push(place);
         self.counts.pages -= 1;
-        self.counts.evicted += 1;
     }
 
     /// A round is over: no reader is still where it was two rounds ago.
@@ -113,6 +112,11 @@ impl<M: SharedBytes> Arena<M> {
             self.elements[element] &= !(wanted << (unit % UNITS_PER_ELEMENT));
             self.counts.used_bytes -= u64::from(units) * UNIT as u64;
         }
+    }
+
+    /// The page that was removed was to make room for others.
+    pub(super) const fn count_evicted(&mut self) {
+        self.counts.evicted += 1;
     }
 
     /// Whether room is on its way.

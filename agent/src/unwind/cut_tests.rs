@@ -1,10 +1,11 @@
 //! Files without section headers: the program headers lead to the same tables.
 
-use std::path::Path;
-
 use sonde_ebpf::unwind::PAGE_TEXT_BYTES;
 
-use super::file::{Layout, Source};
+use super::{
+    file::{Layout, Source},
+    oracle_tests::mapped,
+};
 use crate::symbol::{elf::ElfFile, image::Image};
 
 /// All pages of a file.
@@ -39,11 +40,8 @@ fn without_table(mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn a_file_whose_section_headers_were_cut_off_has_the_same_tables() {
-    let maps = std::fs::read_to_string("/proc/self/maps").expect("readable");
     for name in ["libc.so.6", "ld-linux"] {
-        let line = maps.lines().find(|line| line.contains(name)).expect("mapped");
-        let path = Path::new(line.split_whitespace().nth(5).expect("a path"));
-        let whole = std::fs::read(path).expect("readable");
+        let whole = std::fs::read(mapped(name)).expect("readable");
         let cut = without_section_headers(whole.clone());
         let expected = pages(whole);
         assert!(expected.iter().map(Vec::len).sum::<usize>() > 4000, "{name}");

@@ -88,6 +88,7 @@ impl<M: SharedBytes, D: SharedRecords<DirectoryEntry>> Directory<M, D> {
         let count = by_use.len().div_ceil(usize::try_from(EVICTED_SHARE).unwrap_or(16));
         for (_, index) in by_use.into_iter().take(count) {
             self.unload(index);
+            self.arena.count_evicted();
         }
     }
 
@@ -128,6 +129,16 @@ mod tests {
             rows.push(at * 8, Rule::offset(Kind::Sp, 8 * (number + (at as i64 & 1)), 0));
         }
         rows.encode()
+    }
+
+    #[test]
+    fn pages_of_a_file_that_is_forgotten_made_room_for_nobody() {
+        let memory = vec![0; 2 * ARENA_ELEMENT_BYTES];
+        let mut directory = Directory::new(memory, vec![DirectoryEntry::default(); 2]);
+        let span = directory.take(2).expect("room");
+        directory.load(span.first, &page(1), 0);
+        directory.give_back(span);
+        assert_eq!((directory.counts().pages, directory.counts().evicted), (0, 0));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One file with code: where it is placed, and pages made of its descriptions.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use sonde_ebpf::unwind::PAGE_TEXT_BYTES;
 
@@ -14,14 +14,19 @@ use crate::symbol::{
     elf::{ElfFile, Segment, svma_of},
 };
 
-/// Text of one file that can have pages; more is unwound by nobody.
+/// Pages of one file that can have a place in the directory: a gigabyte of text.
 const MAX_PAGES: u64 = 1 << 14;
+/// What lies between a file's segments of code takes places too: at most so many for one of code.
+const PLACES_PER_PAGE: u64 = 4;
+/// Pages that are kept of a file without places: a stack goes through several.
+const MAX_KEPT: usize = 8;
 
 /// What is known of a file, also when it is closed.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     segments: Arc<[Segment]>,
-    /// 64 KiB units of SVMAs that hold code: the first, and how many.
+    /// 64 KiB units of SVMAs that hold code: the first, and how many that take places in the
+    /// directory. None of a file that would take those of many others, by what it claims.
     pub(super) first_page: u64,
     pub(super) pages: u32,
 }
@@ -36,6 +41,8 @@ pub(super) struct Source {
     frames: Option<FrameSection>,
     target: Target,
     gaps: Gaps,
+    /// Pages without a place, by number; the last was used last.
+    kept: VecDeque<(u64, Vec<u8>)>,
 }
 
 impl Layout {
@@ -45,7 +52,14 @@ impl Layout {
         let first = code().map(|segment| segment.svma.0 / PAGE_TEXT_BYTES).min().unwrap_or(0);
         let end = |segment: &Segment| segment.svma.0.saturating_add(segment.file.size);
         let last = code().map(|segment| end(segment).div_ceil(PAGE_TEXT_BYTES)).max().unwrap_or(0);
-        let pages = last.saturating_sub(first).min(MAX_PAGES);
+        let pages = last.saturating_sub(first);
+        let sizes = code().map(|segment| segment.file.size).fold(0, u64::saturating_add);
+        let text = sizes.min(elf.image().size_bytes()) / PAGE_TEXT_BYTES + 1;
+        // The kernel maps whole pages: with another distance they reach out of those counted here.
+        let is_aligned =
+            code().all(|segment| segment.svma.0.wrapping_sub(segment.file.offset) % 4096 == 0);
+        let most = MAX_PAGES.min(PLACES_PER_PAGE * text);
+        let pages = Some(pages).filter(|pages| is_aligned && *pages <= most).unwrap_or(0);
         Self { first_page: first, pages: u32::try_from(pages).unwrap_or(0), segments }
     }
 
@@ -102,7 +116,7 @@ impl Source {
             Err(error) => return Err(error),
         };
         let gaps = Gaps::new(elf.clone(), target);
-        Ok(Self { frames, target, gaps })
+        Ok(Self { frames, target, gaps, kept: VecDeque::new() })
     }
 
     /// Makes the page for the text around `svma`.
@@ -110,17 +124,32 @@ impl Source {
         self.rows(svma).encode()
     }
 
+    /// The page for the text around `svma`, which is kept for a while, and whether it had to be made.
+    pub(super) fn keep(&mut self, svma: u64) -> (&[u8], bool) {
+        let number = svma / PAGE_TEXT_BYTES;
+        let known = self.kept.iter().position(|(kept, _)| *kept == number);
+        let known = known.and_then(|place| self.kept.remove(place));
+        let is_new = known.is_none();
+        let page = known.unwrap_or_else(|| (number, self.build(svma)));
+        if self.kept.len() >= MAX_KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(page);
+        (self.kept.back().map_or(&[], |(_, page)| page), is_new)
+    }
+
     /// Memory that is held while the file is open.
     pub(super) fn memory_bytes(&self) -> u64 {
         let frames = self.frames.as_ref().map_or(0, FrameSection::memory_bytes);
-        frames + self.gaps.memory_bytes()
+        let kept: usize = self.kept.iter().map(|(_, page)| page.len()).sum();
+        frames + self.gaps.memory_bytes() + kept as u64
     }
 
     /// What that page tells.
     pub(super) fn rows(&mut self, svma: u64) -> PageRows {
         let mut page = PageRows::new(svma);
         let (start, end) = (page.start(), page.end());
-        let Self { frames, target, gaps } = self;
+        let Self { frames, target, gaps, .. } = self;
         // What is cut off by the page is judged as a whole.
         let (mut before, mut behind) = (0, u64::MAX);
         if let Some(frames) = frames {

@@ -3,6 +3,7 @@
 //!
 //! V8's builtins are a megabyte of such code inside node, and the stack goes on behind them.
 
+use rustc_hash::FxHashSet;
 use sonde_ebpf::unwind::Rule;
 
 use super::{
@@ -31,8 +32,10 @@ const START_BYTES: u64 = 64;
 const MAX_FOLLOWED_BYTES: u64 = 4 << 20;
 /// Gaps to remember the answer for.
 const MAX_KEPT: usize = 64;
-/// Rules that are kept for one file's gaps; others are made again with each page.
-const MAX_KEPT_ROWS: usize = 1 << 17;
+/// More rules for a piece of code than this many, and one for so many of its bytes, are made for
+/// the sake of it: it has none.
+const FEW_ROWS: usize = 16;
+const BYTES_PER_ROW: usize = 4;
 
 /// The gaps of one file.
 #[derive(Debug)]
@@ -42,9 +45,14 @@ pub(super) struct Gaps {
     /// Go keeps frame pointers everywhere and describes only what C brought in.
     is_go: bool,
     go: Option<GoTable>,
+    /// The last was used last.
     kept: Vec<Gap>,
-    /// Bytes of code that may still be followed.
+    /// Where functions begin, in order, once that was asked for.
+    starts: Option<Box<[u64]>>,
+    /// Bytes of code that may still be followed, but for the gaps that have been: what was forgotten
+    /// of them is made again.
     left: u64,
+    followed: FxHashSet<(u64, u64)>,
 }
 
 /// Code between two functions with descriptions, and what it is unwound by.
@@ -60,7 +68,8 @@ impl Gaps {
         let is_go =
             elf.section(".gopclntab").is_some() || elf.section(".data.rel.ro.gopclntab").is_some();
         let go = GoTable::open(&elf);
-        Self { elf, target, is_go, go, kept: Vec::new(), left: MAX_FOLLOWED_BYTES }
+        let (kept, followed) = Default::default();
+        Self { elf, target, is_go, go, kept, starts: None, left: MAX_FOLLOWED_BYTES, followed }
     }
 
     /// Whether the code of a file without any description can be followed.
@@ -71,14 +80,7 @@ impl Gaps {
     /// Adds the rules of what lies between `start` and `end` to a page. `gap` is all of the gap that
     /// this is a part of.
     pub(super) fn push(&mut self, page: &mut PageRows, start: u64, end: u64, gap: (u64, u64)) {
-        let known = self.kept.iter().position(|known| (known.start, known.end) == gap);
-        let number = known.unwrap_or_else(|| {
-            self.make_room();
-            let rows = self.rows_of(gap.0, gap.1).into();
-            self.kept.push(Gap { start: gap.0, end: gap.1, rows });
-            self.kept.len() - 1
-        });
-        let rows = &self.kept[number].rows;
+        let rows = &self.keep(gap.0, gap.1).rows;
         let first = rows.partition_point(|(at, _)| *at <= start);
         page.push(start, first.checked_sub(1).map_or(Rule::NO_INFO, |row| rows[row].1));
         for (at, rule) in rows[first..].iter().take_while(|(at, _)| *at < end) {
@@ -94,11 +96,17 @@ impl Gaps {
         }
     }
 
-    fn make_room(&mut self) {
-        let rows: usize = self.kept.iter().map(|gap| gap.rows.len()).sum();
-        if self.kept.len() >= MAX_KEPT || rows > MAX_KEPT_ROWS {
-            self.kept.clear();
+    fn keep(&mut self, start: u64, end: u64) -> &Gap {
+        let known = self.kept.iter().position(|known| (known.start, known.end) == (start, end));
+        let gap = match known {
+            Some(number) => self.kept.remove(number),
+            None => Gap { start, end, rows: self.rows_of(start, end).into() },
+        };
+        if self.kept.len() >= MAX_KEPT {
+            self.kept.remove(0);
         }
+        self.kept.push(gap);
+        self.kept.last().expect("pushed above")
     }
 
     /// The rules of a gap, each with where it begins.
@@ -120,38 +128,70 @@ impl Gaps {
     }
 
     fn derived(&mut self, from: u64, to: u64) -> Vec<(u64, Rule)> {
-        let Self { elf, .. } = self;
+        let Self { elf, starts, followed, .. } = self;
+        let is_new = !followed.contains(&(from, to));
+        let limit = if is_new { MAX_CODE_BYTES.min(self.left) } else { MAX_CODE_BYTES };
         let mut rows = vec![(from, Rule::NO_INFO)];
-        for (svma, code) in pieces(elf, from, to, MAX_CODE_BYTES.min(self.left)) {
+        for (svma, code) in pieces(elf, from, to, limit) {
             let size = code.len() as u64;
-            self.left = self.left.saturating_sub(size);
-            let (functions, ends) = functions(elf, svma, svma + size);
+            if is_new {
+                self.left = self.left.saturating_sub(size);
+                followed.insert((from, to));
+            }
+            let (functions, ends) = functions(elf, starts, svma, svma + size);
             let program = elf.entry().0;
             let entries = Entries { functions: &functions, ends: &ends, program };
-            rows.extend(derive(&code, svma, &entries));
+            let derived = derive(&code, svma, &entries);
+            if derived.len() <= FEW_ROWS + code.len() / BYTES_PER_ROW {
+                rows.extend(derived);
+            }
         }
         rows
     }
 
     /// Memory that is held while the file is open.
     pub(super) fn memory_bytes(&self) -> u64 {
-        self.kept.iter().map(|gap| size_of_val(&*gap.rows) as u64).sum()
+        let kept: usize = self.kept.iter().map(|gap| size_of_val(&*gap.rows)).sum();
+        let starts = self.starts.as_deref().map_or(0, size_of_val);
+        let followed = self.followed.capacity() * size_of::<(u64, u64)>();
+        (kept + starts + followed) as u64
     }
 }
 
 /// Where symbols say that functions begin, and which never return. Small gaps are found out without.
-pub(super) fn functions(elf: &ElfFile, start: u64, end: u64) -> (Vec<u64>, Vec<u64>) {
+/// `starts` are those of the whole file, for the next gap.
+pub(super) fn functions(
+    elf: &ElfFile,
+    starts: &mut Option<Box<[u64]>>,
+    start: u64,
+    end: u64,
+) -> (Vec<u64>, Vec<u64>) {
     let (mut functions, mut ends) = (Vec::new(), Vec::new());
     let is_long = end - start >= MIN_GAP_BYTES;
     if is_long {
-        ElfSymbols::new(elf.clone()).each_function(|svma| functions.push(svma.0));
+        let starts = starts.get_or_insert_with(|| all_starts(elf));
+        let first = starts.partition_point(|svma| *svma < start);
+        let behind = starts.partition_point(|svma| *svma < end);
+        functions.extend_from_slice(&starts[first..behind]);
     }
     for entry in elf.linkage_entries().filter(|entry| (start..end).contains(&entry.0)) {
         let list = if is_long && elf.never_returns(entry) { &mut ends } else { &mut functions };
         list.push(entry.0);
     }
-    functions.retain(|svma| (start..end).contains(svma));
     (functions, ends)
+}
+
+/// Where symbols say that code begins, in order.
+fn all_starts(elf: &ElfFile) -> Box<[u64]> {
+    let mut starts = Vec::new();
+    ElfSymbols::new(elf.clone()).each_function(|svma| {
+        if elf.is_code(svma) {
+            starts.push(svma.0);
+        }
+    });
+    starts.sort_unstable();
+    starts.dedup();
+    starts.into()
 }
 
 /// The code between two addresses that the file has, unless it is larger than `limit`.
@@ -213,6 +253,48 @@ fn keeps_frame_pointers(code: &[u8], target: Target) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::unwind::made_elf::{CODE_AT, elf};
+
+    #[test]
+    fn code_is_paid_for_once_however_often_its_rules_are_forgotten() {
+        // push %rax; pop %rax; ret; nops
+        let function = [0x50, 0x58, 0xc3, 0x90, 0x90, 0x90, 0x90, 0x90];
+        let code = function.repeat(0x400);
+        let elf = elf(&code, &[(CODE_AT, 0x2000)]);
+        let mut gaps = Gaps::new(elf, Target::X86_64);
+        let mut rows_of = |gap: u64| {
+            let (start, end) = (CODE_AT + 32 * gap, CODE_AT + 32 * gap + 32);
+            let rows = gaps.keep(start, end).rows.clone();
+            (rows, gaps.left, gaps.kept.len())
+        };
+        let all = 3 * MAX_KEPT as u64;
+        let first: Vec<_> = (0..all).map(|gap| rows_of(gap).0).collect();
+        assert!(first.iter().all(|rows| rows.len() > 4), "{:?}", first[0]);
+        let again: Vec<_> = (0..all).map(|gap| rows_of(gap).0).collect();
+        assert_eq!(again, first);
+        let (_, left, kept) = rows_of(0);
+        assert_eq!((left, kept), (MAX_FOLLOWED_BYTES - 32 * all, MAX_KEPT));
+        gaps.left = 0;
+        assert_eq!(gaps.keep(CODE_AT, CODE_AT + 32).rows, first[0], "nor is it lost for good");
+        assert_eq!(
+            gaps.keep(CODE_AT, CODE_AT + 64).rows.len(),
+            1,
+            "what is new may not be followed"
+        );
+    }
+
+    #[test]
+    fn symbols_are_read_once_for_all_gaps_of_a_file() {
+        let own = std::env::current_exe().expect("known");
+        let elf = ElfFile::open(std::fs::File::open(own).expect("readable")).expect("an ELF file");
+        let mut starts = None;
+        let begin = elf.entry().0;
+        let (some, _) = functions(&elf, &mut starts, begin, begin + MIN_GAP_BYTES);
+        assert!(some.contains(&begin));
+        *starts.as_mut().expect("kept") = [begin + 1].into();
+        let (some, _) = functions(&elf, &mut starts, begin + 1, begin + 1 + MIN_GAP_BYTES);
+        assert_eq!(some[0], begin + 1, "those kept");
+    }
 
     #[test]
     fn frame_pointers_are_told_by_how_often_they_are_set_up() {

@@ -20,6 +20,8 @@ mod directory;
 mod file;
 mod fold;
 mod gaps;
+#[cfg(test)]
+mod made_elf;
 mod measure;
 mod memory;
 #[cfg(test)]

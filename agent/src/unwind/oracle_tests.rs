@@ -4,8 +4,8 @@
 use std::{collections::HashMap, fs::File, path::Path};
 
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EndianSlice, Evaluation, EvaluationResult, LittleEndian,
-    Location, RegisterRule, UnwindContext, UnwindSection as _, UnwindTableRow, Value,
+    BaseAddresses, CfaRule, EhFrame, LittleEndian, RegisterRule, UnwindContext, UnwindSection as _,
+    UnwindTableRow,
 };
 use object::{Object as _, ObjectSection as _};
 use sonde_ebpf::{
@@ -16,7 +16,9 @@ use sonde_ebpf::{
 use super::{file::Source, page::OwnPage};
 use crate::symbol::elf::ElfFile;
 
-type Bytes<'a> = EndianSlice<'a, LittleEndian>;
+#[path = "../../tests/recorded_stacks/evaluate.rs"]
+mod evaluate;
+use evaluate::{Bytes, evaluate};
 
 /// A stack whose words point a little further up the stack, as return addresses and saved registers
 /// never all do: so a wrong word leads to a wrong caller.
@@ -71,44 +73,17 @@ fn ours(rule: Rule, pc: u64) -> Caller {
     }
 }
 
-fn evaluate(
-    expression: gimli::Expression<Bytes<'_>>,
-    pc: u64,
-    initial: Option<u64>,
-) -> Option<u64> {
-    let encoding = gimli::Encoding { address_size: 8, format: gimli::Format::Dwarf32, version: 4 };
-    let mut evaluation: Evaluation<Bytes<'_>> = expression.evaluation(encoding);
-    if let Some(initial) = initial {
-        evaluation.set_initial_value(initial);
-    }
-    let mut state = evaluation.evaluate().ok()?;
-    loop {
-        state = match state {
-            EvaluationResult::Complete => break,
-            EvaluationResult::RequiresRegister { register, .. } => {
-                let value = if register.0 == 16 { pc } else { general()[usize::from(register.0)] };
-                evaluation.resume_with_register(Value::Generic(value)).ok()?
-            }
-            EvaluationResult::RequiresMemory { address, .. } => {
-                evaluation.resume_with_memory(Value::Generic(Words.word(address)?)).ok()?
-            }
-            _ => return None,
-        };
-    }
-    match evaluation.result().first()?.location {
-        Location::Address { address } => Some(address),
-        _ => None,
-    }
-}
-
 fn theirs(row: &UnwindTableRow<usize>, frames: &EhFrame<Bytes<'_>>, pc: u64) -> Option<Caller> {
     let general = general();
-    let expression = |at: &gimli::UnwindExpression<usize>| at.get(frames).ok();
+    let evaluated = |at: &gimli::UnwindExpression<usize>, initial| {
+        let register = |number| if number == 16 { Some(pc) } else { general.get(number).copied() };
+        evaluate(at.get(frames).ok()?, initial, register, |address| Words.word(address))
+    };
     let cfa = match row.cfa() {
         CfaRule::RegisterAndOffset { register, offset } => {
             general[usize::from(register.0)].wrapping_add_signed(*offset)
         }
-        CfaRule::Expression(at) => evaluate(expression(at)?, pc, None)?,
+        CfaRule::Expression(at) => evaluated(at, None)?,
     };
     let value = |register: u16, same: u64| match row.register(gimli::Register(register)) {
         None | Some(RegisterRule::SameValue) => Some(same),
@@ -116,9 +91,7 @@ fn theirs(row: &UnwindTableRow<usize>, frames: &EhFrame<Bytes<'_>>, pc: u64) -> 
         Some(RegisterRule::Undefined) => Some(same),
         Some(RegisterRule::Offset(offset)) => Words.word(cfa.wrapping_add_signed(offset)),
         Some(RegisterRule::Register(other)) => Some(general[usize::from(other.0)]),
-        Some(RegisterRule::Expression(at)) => {
-            Words.word(evaluate(expression(&at)?, pc, Some(cfa))?)
-        }
+        Some(RegisterRule::Expression(at)) => Words.word(evaluated(&at, Some(cfa))?),
         _ => None,
     };
     if matches!(row.register(gimli::Register(16)), Some(RegisterRule::Undefined)) {

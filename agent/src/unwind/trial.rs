@@ -25,7 +25,7 @@ pub fn try_tables(elf: &ElfFile) -> Result<TableSize, CfiError> {
     let layout = Layout::of(elf);
     let mut source = Source::open(elf)?;
     let mut size = TableSize::default();
-    let all = u64::from(layout.pages);
+    let all = u64::from(layout.pages).max(1); // The first also of a file without places.
     for page in (0..all).take(8).chain(all.saturating_sub(PAGES / 2).max(8)..all) {
         let start = (layout.first_page + page).saturating_mul(PAGE_TEXT_BYTES);
         let rows = source.rows(start);

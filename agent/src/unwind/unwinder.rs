@@ -8,7 +8,7 @@ use sonde_ebpf::{
 
 use super::{
     arena::ArenaCounts,
-    cfi::Target,
+    cfi::{CfiError, Target},
     code::CodeTable,
     directory::{Directory, Span},
     file::{Layout, Source},
@@ -19,10 +19,10 @@ use super::{
 use crate::{
     kernel::{Processes, SharedBytes, SharedRecords, SharedTables},
     process::{CodeAddress, CodeFile, CodeRegion, FileIndex, Mappings},
-    symbol::{FileOffset, elf::ElfFile},
+    symbol::{FileOffset, elf::ElfFile, image::ReadError},
 };
 
-/// A file that this many processes did not give access to is left alone.
+/// A file that could not be read in this many rounds is left alone.
 const MAX_ATTEMPTS: u32 = 8;
 
 /// Files that may be open at a time.
@@ -40,6 +40,8 @@ pub struct UnwindCounts {
     pub pages_built: u64,
     /// Processes that the kernel side had no room for, since the start.
     pub processes_refused: u64,
+    /// Files that there was no room for in the directory, since the start.
+    pub files_refused: u64,
 }
 
 /// The unwinder's state.
@@ -47,15 +49,24 @@ pub struct Unwinder<M, D, R, P> {
     directory: Directory<M, D>,
     code: CodeTable<R, P>,
     files: FxHashMap<CodeFile, KnownFile>,
-    /// Files that could not be opened, and how often that was tried.
-    unreadable: FxHashMap<CodeFile, u32>,
+    unreadable: FxHashMap<CodeFile, Unreadable>,
+    round: u64,
     uses: u64,
     pages_built: u64,
+    files_refused: u64,
+}
+
+/// A file that could not be read: how often that was tried, and in which round the last time.
+#[derive(Clone, Copy, Default)]
+struct Unreadable {
+    attempts: u32,
+    round: u64,
 }
 
 struct KnownFile {
     layout: Layout,
     tables: Tables,
+    /// Its place in the directory. Without one its pages are for us alone.
     span: Option<Span>,
     last_use: u64,
 }
@@ -90,8 +101,10 @@ where
             code: CodeTable::new(shared.mappings, shared.processes),
             files: FxHashMap::default(),
             unreadable: FxHashMap::default(),
+            round: 0,
             uses: 0,
             pages_built: 0,
+            files_refused: 0,
         }
     }
 
@@ -151,14 +164,16 @@ where
             known.tables = Tables::Open(Box::new(Source::open(&open()?).ok()?));
         }
         let Tables::Open(source) = &mut known.tables else { return None };
-        let bytes = source.build(svma);
-        self.pages_built += 1;
-        let rule = match element {
-            Some(element) => self.directory.load(element, &bytes, svma),
-            // A file of gigabytes of text, or no room in the directory.
-            None => find_rule(&OwnPage(&bytes), svma),
+        let (rule, is_new) = if let Some(element) = element {
+            (self.directory.load(element, &source.build(svma), svma), true)
+        } else {
+            let (page, is_new) = source.keep(svma);
+            (find_rule(&OwnPage(page), svma), is_new)
         };
-        self.close_files();
+        if is_new {
+            self.pages_built += 1;
+            self.close_files();
+        }
         Some(rule)
     }
 
@@ -169,29 +184,24 @@ where
             known.last_use = self.uses;
             return true;
         }
-        let attempts = self.unreadable.get(&file).copied().unwrap_or(0);
-        if attempts >= MAX_ATTEMPTS {
+        let Unreadable { attempts, round } =
+            self.unreadable.get(&file).copied().unwrap_or_default();
+        // Once a round: a stack of a process that is gone has the file in many frames.
+        if attempts >= MAX_ATTEMPTS || attempts > 0 && round == self.round {
             return false;
         }
-        let Some(elf) = open() else {
-            self.unreadable.insert(file, attempts + 1);
+        let read = open().and_then(|elf| Some((read_tables(file, &elf)?, Layout::of(&elf))));
+        let Some((tables, layout)) = read else {
+            let now = Unreadable { attempts: attempts + 1, round: self.round };
+            self.unreadable.insert(file, now);
             return false;
         };
         self.unreadable.remove(&file);
-        let layout = Layout::of(&elf);
-        let tables = match Source::open(&elf) {
-            Ok(source) => Tables::Open(Box::new(source)),
-            Err(error) => {
-                let rule =
-                    Target::of(&elf).map_or(Rule::NO_INFO, |target| rule_of_all(&elf, target));
-                tracing::debug!(%error, ?file, ?rule, "not unwound by tables");
-                Tables::Missing(rule)
-            }
-        };
-        let span = match tables {
-            Tables::Missing(_) => None,
-            _ => self.directory.take(layout.pages),
-        };
+        let mut span = None;
+        if layout.pages > 0 && matches!(tables, Tables::Open(_)) {
+            span = self.directory.take(layout.pages);
+            self.files_refused += u64::from(span.is_none());
+        }
         self.files.insert(file, KnownFile { layout, tables, span, last_use: self.uses });
         self.close_files();
         true
@@ -248,10 +258,10 @@ where
         };
         if !self.know(file, || open(file, start)) {
             // Samples there come with their stack, and it is tried again with each, for a while.
-            let given_up = self.unreadable.get(&file).is_some_and(|tried| *tried >= MAX_ATTEMPTS);
+            let given_up =
+                self.unreadable.get(&file).is_some_and(|tried| tried.attempts >= MAX_ATTEMPTS);
             let kind = if given_up { MappingKind::Opaque } else { MappingKind::Tables };
-            let directory = NO_DIRECTORY;
-            code.push(MappedCode { start, end, directory, kind: kind as u32, bias: 0 });
+            code.push(MappedCode { start, end, kind: kind as u32, ..nowhere(start) });
             return;
         }
         let known = &self.files[&file];
@@ -264,14 +274,16 @@ where
         for piece in known.layout.pieces(file_offset, end - start) {
             let first = known.layout.first_page;
             #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32, as documented")]
-            let directory =
-                known.span.map_or(NO_DIRECTORY, |span| span.first.wrapping_sub(first as u32));
+            let there = known.span.map(|span| MappedCode {
+                bias: start.wrapping_add(piece.svma_to_mapping),
+                directory: span.first.wrapping_sub(first as u32),
+                ..MappedCode::default()
+            });
             code.push(MappedCode {
                 start: start + piece.at,
                 end: start + piece.at + piece.size,
-                bias: start.wrapping_add(piece.svma_to_mapping),
-                directory,
                 kind: MappingKind::Tables as u32,
+                ..there.unwrap_or_else(|| nowhere(start + piece.at))
             });
         }
     }
@@ -307,6 +319,7 @@ where
 
     /// A round of the drain thread is over: what nobody reads any more may be used again.
     pub fn end_round(&mut self) {
+        self.round += 1;
         self.directory.end_round();
         self.code.end_round();
     }
@@ -323,6 +336,7 @@ where
             arena: self.directory.counts(),
             pages_built: self.pages_built,
             processes_refused: self.code.refused(),
+            files_refused: self.files_refused,
         }
     }
 }
@@ -359,5 +373,31 @@ where
     }
 }
 
+/// How a file is unwound; `None` if it could not be read this time.
+fn read_tables(file: CodeFile, elf: &ElfFile) -> Option<Tables> {
+    match Source::open(elf) {
+        Ok(source) => Some(Tables::Open(Box::new(source))),
+        Err(CfiError::Read(ReadError::Io(error))) => {
+            tracing::debug!(%error, ?file, "tables can't be read");
+            None
+        }
+        Err(error) => {
+            let rule = Target::of(elf).map_or(Rule::NO_INFO, |target| rule_of_all(elf, target));
+            tracing::debug!(%error, ?file, ?rule, "not unwound by tables");
+            Some(Tables::Missing(rule))
+        }
+    }
+}
+
+/// Elements that the directory does not have, for a mapping from `start` on: counted from there, as
+/// what a file says of its addresses may be anything.
+fn nowhere(start: u64) -> MappedCode {
+    MappedCode { bias: start, directory: NO_DIRECTORY, ..MappedCode::default() }
+}
+
 /// An element that the directory does not have, for all the text that a mapping can hold.
 const NO_DIRECTORY: u32 = 1 << 31;
+
+#[cfg(test)]
+#[path = "unwinder_tests.rs"]
+mod tests;

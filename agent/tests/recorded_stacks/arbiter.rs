@@ -2,17 +2,16 @@
 //! where nothing describes the code.
 
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EndianSlice, Evaluation, EvaluationResult, LittleEndian,
-    Location, Register, RegisterRule, UnwindContext, UnwindExpression, UnwindSection as _,
-    UnwindTableRow, Value,
+    BaseAddresses, CfaRule, EhFrame, LittleEndian, Register, RegisterRule, UnwindContext,
+    UnwindExpression, UnwindSection as _, UnwindTableRow,
 };
 
 use super::{
+    evaluate::{Bytes, evaluate},
     modules::{Module, Modules},
     recording::Recording,
 };
 
-type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 type Frames<'a> = EhFrame<Bytes<'a>>;
 
 /// What DWARF calls the return address.
@@ -74,7 +73,8 @@ fn apply(
     registers: &Registers,
 ) -> Option<Registers> {
     let evaluated = |at: &UnwindExpression<usize>, initial| {
-        evaluate(recording, at.get(frames).ok()?, registers, initial)
+        let register = |number: usize| *registers.get(number)?;
+        evaluate(at.get(frames).ok()?, initial, register, |address| recording.word(address))
     };
     let cfa = match row.cfa() {
         CfaRule::RegisterAndOffset { register, offset } => {
@@ -102,35 +102,4 @@ fn apply(
         caller[7] = Some(cfa);
     }
     Some(caller)
-}
-
-fn evaluate(
-    recording: &Recording,
-    expression: gimli::Expression<Bytes<'_>>,
-    registers: &Registers,
-    initial: Option<u64>,
-) -> Option<u64> {
-    let encoding = gimli::Encoding { address_size: 8, format: gimli::Format::Dwarf32, version: 4 };
-    let mut evaluation: Evaluation<Bytes<'_>> = expression.evaluation(encoding);
-    if let Some(initial) = initial {
-        evaluation.set_initial_value(initial);
-    }
-    let mut state = evaluation.evaluate().ok()?;
-    loop {
-        state = match state {
-            EvaluationResult::Complete => break,
-            EvaluationResult::RequiresRegister { register, .. } => {
-                let value = registers[usize::from(register.0)]?;
-                evaluation.resume_with_register(Value::Generic(value)).ok()?
-            }
-            EvaluationResult::RequiresMemory { address, .. } => {
-                evaluation.resume_with_memory(Value::Generic(recording.word(address)?)).ok()?
-            }
-            _ => return None,
-        };
-    }
-    match evaluation.result().first()?.location {
-        Location::Address { address } => Some(address),
-        _ => None,
-    }
 }

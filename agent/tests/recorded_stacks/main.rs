@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "what was met is a result")]
 
 mod arbiter;
+mod evaluate;
 mod modules;
 mod ours;
 mod programs;
@@ -88,14 +89,17 @@ fn walks_over_stacks_of_real_programs_are_those_of_framehop() {
     let mut met = BTreeSet::new();
     let mut tallies = BTreeMap::new();
     for program in programs::all() {
-        let tally: &mut Tally = tallies.entry(program.name).or_default();
-        program.run(|recordings| {
+        let mut tally = Tally::default();
+        let was_here = program.run(|recordings| {
             for recording in recordings {
                 let modules = Modules::of(&recording.maps);
-                compare(&recording, &modules, tally, &mut met);
+                compare(&recording, &modules, &mut tally, &mut met);
             }
         });
-        println!("{}: {tally:#?}", program.name);
+        if was_here {
+            println!("{}: {tally:#?}", program.name);
+            tallies.insert(program.name, tally);
+        }
     }
     println!("met: {met:?}");
     for (name, tally) in &tallies {
@@ -104,6 +108,8 @@ fn walks_over_stacks_of_real_programs_are_those_of_framehop() {
         // Go's own code has no descriptions beyond those of frame pointers, nor has what V8 makes.
         let described = !["go", "node"].contains(name);
         assert!(!described || tally.undecided * 50 <= tally.alike, "{name}: {tally:?}");
+        // Framehop stops at assembly without descriptions, which whole stacks may lie behind.
+        assert!(!described || tally.ours_only * 10 <= tally.alike, "{name}: {tally:?}");
         assert!(tally.complete * 100 >= tally.stacks * 99, "{name}: {tally:?}");
     }
     let sum = |count: fn(&Tally) -> usize| tallies.values().map(count).sum::<usize>();

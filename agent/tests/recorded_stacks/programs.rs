@@ -34,17 +34,17 @@ pub(crate) fn all() -> [Program; 7] {
 }
 
 impl Program {
-    /// Runs it, and stops it and its children again and again.
-    pub(crate) fn run(&self, mut look: impl FnMut(Vec<Recording>)) {
+    /// Runs it, and stops it and its children again and again. Whether this machine has it.
+    pub(crate) fn run(&self, mut look: impl FnMut(Vec<Recording>)) -> bool {
         let folder = tempfile::tempdir().unwrap();
         let Some(mut child) = (self.start)(folder.path()) else {
             println!("{}: not on this machine", self.name);
-            return;
+            return false;
         };
         for _ in 0..self.stops {
             std::thread::sleep(PAUSE);
             if !matches!(child.try_wait(), Ok(None)) {
-                break;
+                return true; // Its pid may be another's by now.
             }
             for pid in family(child.id()) {
                 look(record(pid));
@@ -56,6 +56,7 @@ impl Program {
             unsafe { libc::kill(pid, libc::SIGKILL) };
         }
         let _ended = child.wait();
+        true
     }
 }
 

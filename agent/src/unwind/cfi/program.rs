@@ -81,24 +81,28 @@ struct State {
     return_address: Saved,
 }
 
+/// Registers are saved below the CFA, and no further than rules can tell: what follows would mean
+/// another place.
+const LOWEST_SAVED: i64 = 8 - Rule::AT_FRAME_POINTER;
+
 /// Deeper than any compiler nests.
 const MAX_REMEMBERED: usize = 64;
 
-/// Calls `row` with the start (SVMA) of each piece of the function and its rule, in order. Says
-/// whether the instructions made sense to their end.
+/// Calls `row` with the start (SVMA) of each piece of the function and its rule, in order. From where
+/// the instructions make no sense on, it is [`Rule::UNSUPPORTED`].
 pub(in crate::unwind) fn run(
     cie: &Cie,
     fde: &Fde<'_>,
     target: Target,
     mut row: impl FnMut(u64, Rule),
-) -> bool {
+) {
     if cie.is_signal_frame {
         row(fde.start, Rule::SIGNAL);
-        return true;
+        return;
     }
     if cie.return_register != target.return_address() {
         row(fde.start, Rule::UNSUPPORTED);
-        return false;
+        return;
     }
     let mut machine = Machine::new(cie, target, fde.start);
     let made_sense = machine.execute(&cie.instructions, &mut |_, _| {}).is_some();
@@ -108,7 +112,6 @@ pub(in crate::unwind) fn run(
         made_sense && machine.execute(fde.instructions, &mut |at, rule| row(at, rule)).is_some();
     let rule = if made_sense { machine.rule() } else { Rule::UNSUPPORTED };
     row(machine.location, rule);
-    made_sense
 }
 
 struct Machine<'a> {
@@ -311,7 +314,7 @@ impl<'a> Machine<'a> {
         let saved = match frame_pointer {
             // What nobody knows can't be found either; most callers have no use for it.
             Saved::Same | Saved::Undefined => 0,
-            Saved::At(offset) if offset < 0 => -offset,
+            Saved::At(offset @ LOWEST_SAVED..0) => -offset,
             Saved::AtFramePointer => Rule::AT_FRAME_POINTER,
             _ => return Rule::UNSUPPORTED,
         };
@@ -344,10 +347,10 @@ impl<'a> Machine<'a> {
         let (link_saved, saved) = match (frame_pointer, return_address) {
             (Saved::Same, Saved::Same) => (false, 0),
             // The pair is stored by one instruction, side by side.
-            (Saved::At(pointer), Saved::At(link)) if pointer < 0 && link == pointer + 8 => {
+            (Saved::At(pointer @ LOWEST_SAVED..0), Saved::At(link)) if link == pointer + 8 => {
                 (false, -pointer)
             }
-            (Saved::Same, Saved::At(link)) if link < 0 => (true, -link),
+            (Saved::Same, Saved::At(link @ LOWEST_SAVED..0)) => (true, -link),
             _ => return Rule::UNSUPPORTED,
         };
         let kind = match (cfa, link_saved) {
@@ -359,5 +362,46 @@ impl<'a> Machine<'a> {
         };
         let offset = self.cfa_offset().unwrap_or(0);
         Rule::offset(kind, offset, saved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The last rule of a function whose offsets are multiples of a number, as the bytes of a CIE
+    /// say it.
+    fn rule(data_alignment: &[u8], return_register: u8, target: Target, program: &[u8]) -> Rule {
+        let head: &[u8] = &[1, 0, 1];
+        let bytes = [head, data_alignment, &[return_register]].concat();
+        let cie = Cie::parse(&bytes, 0).expect("makes sense");
+        let mut last = Rule::NO_INFO;
+        let fde = Fde { start: 0x1000, end: 0x2000, instructions: program };
+        run(&cie, &fde, target, |_, rule| last = rule);
+        last
+    }
+
+    /// SLEB128 of the least number.
+    const LEAST: [u8; 10] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x7f];
+
+    #[test]
+    fn a_register_saved_as_far_away_as_numbers_go_is_unsupported() {
+        // Register 6 is saved at one unit from the CFA.
+        assert_eq!(rule(&LEAST, 16, Target::X86_64, &[0x86, 1]), Rule::UNSUPPORTED);
+        // Registers 29 and 30, and 30 alone.
+        let both = [0x9d, 1, 0x9e, 1];
+        assert_eq!(rule(&LEAST, 30, Target::Aarch64, &both), Rule::UNSUPPORTED);
+        assert_eq!(rule(&LEAST, 30, Target::Aarch64, &both[2..]), Rule::UNSUPPORTED);
+    }
+
+    #[test]
+    fn a_register_saved_far_below_the_cfa_is_not_where_the_frame_pointer_points() {
+        // The CFA is 16 bytes above the stack pointer, the return address 8 bytes below it.
+        let saved = |words: [u8; 2]| {
+            let program = [0x0c, 7, 16, 0x90, 1, 0x86, words[0], words[1]];
+            rule(&[0x78], 16, Target::X86_64, &program)
+        };
+        assert_eq!(saved([0xfe, 0x1f]), Rule::offset(Kind::Sp, 16, 0xffe * 8));
+        assert_eq!(saved([0xff, 0x1f]), Rule::UNSUPPORTED, "that is what another place is told by");
     }
 }

@@ -33,6 +33,8 @@ const MAX_CIES: usize = 1024;
 const WINDOW_BYTES: u64 = 4 << 10;
 /// Bytes of descriptions that may be looked at for one page: those of real files take up to 5 MiB.
 const MAX_LOOKED_AT_BYTES: u64 = 64 << 20;
+/// What an entry counts for, be it without a byte in it.
+const ENTRY_COST: u64 = 64;
 /// What a byte of instructions counts for, which are not only looked at but run.
 const INSTRUCTION_COST: u64 = 8;
 
@@ -132,6 +134,7 @@ impl FrameSection {
         while found.len() < MAX_SCANNED
             && let Some((length, next)) = self.entry_at(at)
         {
+            self.window.spend(ENTRY_COST);
             if length > 0
                 && let Some((start, end)) = self.fde(at, |_, fde| (fde.start, fde.end))
                 && start < end
@@ -266,5 +269,19 @@ impl FrameSection {
     pub(in crate::unwind) fn memory_bytes(&self) -> u64 {
         let cies = self.cies.values().flatten().map(|cie| 128 + cie.instructions.len() as u64);
         self.window.memory_bytes() + self.index.memory_bytes() + cies.sum::<u64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_of_empty_entries_is_too_costly() {
+        let size = 16 << 20;
+        let image = Image::from_bytes(vec![0; 16 << 20]);
+        let range = FileRange { offset: 0, size };
+        let mut frames = FrameSection::new(image, range, 0, Format::DebugFrame);
+        assert_eq!(frames.scan().err(), Some(CfiError::TooCostly));
     }
 }

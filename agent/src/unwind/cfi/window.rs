@@ -58,9 +58,9 @@ impl Window {
     fn read(&mut self, start: u64, end: u64) -> Option<()> {
         let size = (end - start).max(self.step).min(self.range.size - start);
         self.spend(size);
-        self.start = start;
-        self.bytes.resize(usize::try_from(size).ok()?, 0);
         let offset = self.range.offset.checked_add(start)?;
+        self.bytes.resize(usize::try_from(size).ok()?, 0);
+        self.start = start;
         let read = self.image.read_into(offset, &mut self.bytes, "frame descriptions");
         if read.is_err() {
             self.bytes.clear();
@@ -99,6 +99,15 @@ mod tests {
         }
         assert_eq!(window.bytes(199, 2), None, "behind the piece");
         assert_eq!(window.bytes(u64::MAX, 2), None);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_taken_for_bytes() {
+        let image = Image::from_bytes((0..=255).collect());
+        let mut window = Window::new(image, FileRange { offset: u64::MAX - 7, size: 64 }, 16);
+        window.allow(1000);
+        assert_eq!(window.bytes(16, 8), None);
+        assert_eq!(window.bytes(16, 8), None, "nor the second time");
     }
 
     #[test]

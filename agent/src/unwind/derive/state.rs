@@ -65,7 +65,9 @@ impl State {
         if self.is_first {
             return Rule::END;
         }
-        let Some(saved) = self.saved.map(i64::from) else { return Rule::NO_INFO };
+        // The last of what rules can tell means another place.
+        let saved = self.saved.map(i64::from).filter(|saved| *saved != Rule::AT_FRAME_POINTER);
+        let Some(saved) = saved else { return Rule::NO_INFO };
         if saved == 0 && self.fp != FramePointer::Callers {
             return Rule::NO_INFO; // The caller's is lost.
         }
