@@ -80,7 +80,8 @@ impl Gaps {
     /// Adds the rules of what lies between `start` and `end` to a page. `gap` is all of the gap that
     /// this is a part of.
     pub(super) fn push(&mut self, page: &mut PageRows, start: u64, end: u64, gap: (u64, u64)) {
-        let rows = &self.keep(gap.0, gap.1).rows;
+        let (from, to) = near(gap, page.start(), page.end());
+        let rows = &self.keep(from, to).rows;
         let first = rows.partition_point(|(at, _)| *at <= start);
         page.push(start, first.checked_sub(1).map_or(Rule::NO_INFO, |row| rows[row].1));
         for (at, rule) in rows[first..].iter().take_while(|(at, _)| *at < end) {
@@ -156,6 +157,17 @@ impl Gaps {
         let followed = self.followed.capacity() * size_of::<(u64, u64)>();
         (kept + starts + followed) as u64
     }
+}
+
+/// The part of a gap that is judged as one for what lies between `start` and `end`: all of it, or of
+/// one that is longer than the code that is followed, what is around. Parts of a browser keep frame
+/// pointers and others do not.
+fn near((from, to): (u64, u64), start: u64, end: u64) -> (u64, u64) {
+    if to.saturating_sub(from) <= MAX_CODE_BYTES {
+        return (from, to);
+    }
+    let around = MAX_LOOKED_AT_BYTES.saturating_sub(end - start) / 2;
+    (from.max(start.saturating_sub(around)), to.min(end.saturating_add(around)))
 }
 
 /// Where symbols say that functions begin, and which never return. Small gaps are found out without.
@@ -281,6 +293,15 @@ mod tests {
             1,
             "what is new may not be followed"
         );
+    }
+
+    #[test]
+    fn a_gap_of_many_megabytes_is_judged_where_the_code_runs() {
+        let page = (0x700_0000, 0x701_0000);
+        assert_eq!(near((0x1000, 0x20_0000), 0x1_0000, 0x2_0000), (0x1000, 0x20_0000));
+        assert_eq!(near((0, u64::MAX), page.0, page.1), (0x6fe_8000, 0x702_8000));
+        assert_eq!(near((0x700_0100, u64::MAX), page.0, page.1), (0x700_0100, 0x702_8000));
+        assert_eq!(near((0, u64::MAX), u64::MAX - 0xffff, u64::MAX).1, u64::MAX);
     }
 
     #[test]
