@@ -197,6 +197,16 @@ impl Binary {
         if whole { UnknownReason::NotInSymbolTable } else { UnknownReason::Stripped }
     }
 
+    /// Files that are open for it: its own, and those beside it.
+    pub(super) fn descriptors(&self) -> usize {
+        let has_supplement = match &self.debug_info {
+            Loading::Ready(info) => info.has_supplement(),
+            _ => false,
+        };
+        let is_separate = matches!(self.separate, Separate::Found { .. });
+        1 + usize::from(is_separate) + usize::from(has_supplement)
+    }
+
     /// Memory of symbol tables, in bytes.
     pub(super) fn table_bytes(&self) -> usize {
         let separate = match &self.separate {

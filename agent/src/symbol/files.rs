@@ -6,8 +6,8 @@
 //! a file says [`UnknownReason::FileGone`], until it is registered again, and one that was refused is
 //! tried again then: it may have been a disk that failed.
 //!
-//! The limit of descriptors is one of registered files. Of each, a separate debug file and a supplement
-//! may be open beside it, and are closed with it.
+//! Separate debug files and their supplements are open beside a file, count with it, and are closed
+//! with it. What is not counted: files of split debug information.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -37,7 +37,8 @@ pub(super) struct Files {
     next_id: u32,
     /// Counts uses, to tell what was used longest ago.
     uses: u64,
-    /// Registered files that are open.
+    /// Descriptors of registered files and of those beside them, as of the last look at all files,
+    /// and what was opened since.
     open_files: usize,
     /// Memory of tables and debug information as of the last look at all files, and what was
     /// loaded since.
@@ -196,7 +197,12 @@ impl Files {
         let gone = SymbolSource::None(UnknownReason::FileGone);
         let Some(file) = self.files.get_mut(&id) else { return gone };
         match &mut file.state {
-            State::Open(binary) => binary.source(Path::new(&*file.path), &self.sources),
+            State::Open(binary) => {
+                let before = binary.descriptors();
+                let source = binary.source(Path::new(&*file.path), &self.sources);
+                self.open_files += binary.descriptors().saturating_sub(before);
+                source
+            }
             State::Closed => gone,
             State::Refused => SymbolSource::None(UnknownReason::NotReadable),
         }
@@ -206,12 +212,13 @@ impl Files {
     pub(super) fn frames(&mut self, id: FileId, svma: Svma) -> Result<Found, UnknownReason> {
         let file = self.files.get_mut(&id).ok_or(UnknownReason::FileGone)?;
         let State::Open(binary) = &mut file.state else { return Err(UnknownReason::FileGone) };
-        let before = Held::default().plus(binary);
+        let (before, descriptors) = (Held::default().plus(binary), binary.descriptors());
         self.sources.time_is_up = self.budget.is_spent();
         let started = Instant::now();
         let found = binary.frames(svma, Path::new(&*file.path), &self.sources);
         self.budget.spend(started.elapsed());
         let after = Held::default().plus(binary);
+        self.open_files += binary.descriptors().saturating_sub(descriptors);
         self.held.tables += after.tables.saturating_sub(before.tables);
         self.held.debug_info += after.debug_info.saturating_sub(before.debug_info);
         if let Ok(Found { loss: Some(loss), .. }) = &found {
@@ -242,10 +249,14 @@ impl Files {
         self.binaries().fold(Held::default(), |held, (_, binary)| held.plus(binary))
     }
 
-    /// Ranks of the files with a descriptor.
-    fn open_uses(&self) -> Vec<(bool, u64)> {
+    /// Ranks of the open files, with their descriptors.
+    fn open_uses(&self) -> Vec<((bool, u64), usize)> {
         let open = self.binaries().filter(|(file, _)| !file.in_memory);
-        open.map(|(file, _)| file.rank()).collect()
+        open.map(|(file, binary)| (file.rank(), binary.descriptors())).collect()
+    }
+
+    fn descriptors(&self) -> usize {
+        self.open_uses().iter().map(|(_, descriptors)| descriptors).sum()
     }
 
     fn binaries(&self) -> impl Iterator<Item = (&RegisteredFile, &Binary)> {
@@ -291,24 +302,32 @@ impl Files {
             && self.held.tables <= self.settings.max_table_bytes
     }
 
-    /// Closes the files unused the longest while too many are open. Closes some more than needed,
-    /// so that not every registration has to look for one.
+    /// Closes the files unused the longest while too many are open, but for the last. Closes some
+    /// more than needed, so that not every registration has to look for one.
     fn close_files(&mut self) {
         let limit = self.settings.max_open_files;
         if self.open_files <= limit {
             return;
         }
+        self.open_files = self.descriptors();
+        if self.open_files <= limit {
+            return;
+        }
         let mut uses = self.open_uses();
         uses.sort_unstable();
-        let surplus = uses.len().saturating_sub(limit) + limit / 8;
-        let oldest_kept = uses.get(surplus).copied().unwrap_or((true, self.uses));
+        let mut uses = uses.into_iter().peekable();
+        while uses.len() > 1
+            && let Some((_, descriptors)) = uses.next_if(|_| self.open_files > limit - limit / 8)
+        {
+            self.open_files -= descriptors;
+        }
+        let oldest_kept = uses.peek().map_or((true, self.uses), |(rank, _)| *rank);
         for file in self.files.values_mut() {
             let open = matches!(file.state, State::Open(_)) && !file.in_memory;
             if open && file.rank() < oldest_kept {
                 file.state = State::Closed;
             }
         }
-        self.open_files = self.open_uses().len();
     }
 
     /// Forgets the files unused the longest while too many are remembered.
@@ -323,7 +342,7 @@ impl Files {
         self.files.retain(|_, file| file.in_memory || file.last_use >= oldest_kept);
         let files = &self.files;
         self.ids.retain(|_, id| files.contains_key(id));
-        self.open_files = self.open_uses().len();
+        self.open_files = self.descriptors();
     }
 }
 
@@ -393,15 +412,46 @@ impl RegisteredFile {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::OpenOptions;
+    use std::fs::{self, OpenOptions};
 
     use super::*;
+
+    fn open(path: &Path) -> File {
+        File::open(path).expect("readable")
+    }
+
+    #[test]
+    fn separate_debug_files_count_with_their_files() {
+        let maps = fs::read_to_string("/proc/self/maps").expect("readable");
+        let line = maps.lines().find(|line| line.contains("libc.so.6")).expect("mapped");
+        let library = Path::new(line.split_whitespace().nth(5).expect("a path"));
+        let directory = tempfile::tempdir().expect("a directory");
+        let elf = ElfFile::open(open(library)).expect("an ELF file");
+        let (first, rest) = elf.build_id().split_at(2);
+        let debug = directory.path().join(".build-id").join(first).join(format!("{rest}.debug"));
+        fs::create_dir_all(debug.parent().expect("has one")).expect("made");
+        fs::copy(library, debug).expect("copied");
+        let debug_directories = vec![directory.path().to_owned()];
+        let settings = Settings { max_open_files: 8, debug_directories, ..Settings::default() };
+        let mut files = Files::new(settings);
+        for number in 1..=8 {
+            let path = directory.path().join(number.to_string());
+            fs::copy(library, &path).expect("copied");
+            let name: Arc<str> = path.to_str().expect("text").into();
+            let id = files.register(name, open(&path));
+            assert!(matches!(files.source(id), SymbolSource::SeparateFile(_)));
+            assert_eq!(files.open_files, files.descriptors());
+            assert!(files.open_files <= 8 + 1, "closed with the next that comes");
+            assert!(!files.is_closed(id));
+        }
+        assert!(files.open_files > 4, "{}", files.open_files);
+    }
 
     #[test]
     fn a_file_that_could_not_be_read_is_tried_again_with_another_descriptor() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("program");
-        std::fs::copy(std::env::current_exe().expect("known"), &path).expect("copied");
+        fs::copy(std::env::current_exe().expect("known"), &path).expect("copied");
         let unreadable = OpenOptions::new().append(true).open(&path).expect("there");
         let mut files = Files::new(Settings::default());
         let name: Arc<str> = path.to_str().expect("text").into();

@@ -278,6 +278,11 @@ impl DebugInfo {
         }
     }
 
+    /// Whether another file is open for it.
+    pub(in crate::symbol) const fn has_supplement(&self) -> bool {
+        self.supplement.is_some()
+    }
+
     fn let_go(&mut self) {
         self.units.clear();
         self.split.let_go();
