@@ -154,8 +154,9 @@ impl GoTable {
         None
     }
 
-    /// Functions of `start..end` that nobody calls: where a goroutine begins, or a thread of the
-    /// runtime. Go marks them for its own walks.
+    /// Functions of `start..end` at which walks end: where a goroutine begins, or a thread of the
+    /// runtime, which Go marks for its own walks; and where the scheduler takes over from a
+    /// goroutine, on a stack of its own whose frames lead nowhere.
     pub(crate) fn first_functions(&self, start: u64, end: u64) -> Vec<Range<u64>> {
         self.find_first_functions(start, end).unwrap_or_default()
     }
@@ -181,7 +182,13 @@ impl GoTable {
         for number in 0..usize::try_from(count).ok()?.saturating_sub(1) {
             let ((begin, record), (next, _)) = (entry(number)?, entry(number + 1)?);
             let record = record.checked_sub(records)? as usize;
-            if bytes.get(record + flags_at).is_some_and(|flags| flags & IS_FIRST != 0) {
+            let Some(&[id, flags]) = bytes.get(record + flags_at - 1..record + flags_at + 1) else {
+                return None;
+            };
+            let at = offset.checked_add(record as u64)?;
+            let is_mcall = || self.name(self.u32(at + 4)?).filter(|name| name == "runtime.mcall");
+            // Functions that the runtime treats as special have a number; it changes with versions.
+            if flags & IS_FIRST != 0 || (id != 0 && is_mcall().is_some()) {
                 found.push(begin..next);
             }
         }
