@@ -206,17 +206,25 @@ fn all_starts(elf: &ElfFile) -> Box<[u64]> {
     starts.into()
 }
 
-/// The code between two addresses that the file has, unless it is larger than `limit`.
-pub(super) fn pieces(elf: &ElfFile, from: u64, to: u64, limit: u64) -> Vec<(u64, Buffer)> {
-    let segments = elf.segments();
-    let parts = segments.iter().filter(|segment| segment.executable).filter_map(|segment| {
+/// The code between two addresses that the file has: as many pieces as have `limit` bytes together.
+/// Segments may lie over each other, and then the same bytes are in many pieces.
+pub(super) fn pieces(
+    elf: &ElfFile,
+    from: u64,
+    to: u64,
+    limit: u64,
+) -> impl Iterator<Item = (u64, Buffer)> {
+    let (segments, mut left) = (elf.segments(), limit);
+    (0..segments.len()).filter_map(move |number| {
+        let segment = &segments[number];
         let start = segment.svma.0.max(from);
         let end = segment.svma.0.saturating_add(segment.file.size).min(to);
-        let size = end.checked_sub(start).filter(|size| *size <= limit)?;
+        let size = end.checked_sub(start).filter(|size| segment.executable && *size <= left)?;
         let offset = elf.offset_of(Svma(start))?.0;
-        Some((start, elf.image().read(FileRange { offset, size }, limit, "code").ok()?))
-    });
-    parts.collect()
+        let code = elf.image().read(FileRange { offset, size }, left, "code").ok()?;
+        left -= size;
+        Some((start, code))
+    })
 }
 
 /// The rule for the code of a file without any description.
@@ -302,6 +310,18 @@ mod tests {
         assert_eq!(near((0, u64::MAX), page.0, page.1), (0x6fe_8000, 0x702_8000));
         assert_eq!(near((0x700_0100, u64::MAX), page.0, page.1), (0x700_0100, 0x702_8000));
         assert_eq!(near((0, u64::MAX), u64::MAX - 0xffff, u64::MAX).1, u64::MAX);
+    }
+
+    #[test]
+    fn segments_that_lie_over_each_other_are_followed_as_if_they_were_one() {
+        const SIZE: u64 = 512 << 10;
+        let code = vec![0x90; usize::try_from(SIZE).expect("small")];
+        let elf = elf(&code, &[(CODE_AT, SIZE); 40]);
+        let read = pieces(&elf, 0, u64::MAX, MAX_CODE_BYTES).map(|(_, code)| code.len() as u64);
+        assert_eq!(read.sum::<u64>(), MAX_CODE_BYTES);
+        let mut gaps = Gaps::new(elf, Target::X86_64);
+        gaps.keep(0, u64::MAX);
+        assert_eq!(gaps.left, MAX_FOLLOWED_BYTES - MAX_CODE_BYTES);
     }
 
     #[test]
