@@ -215,7 +215,7 @@ impl ProcessTable {
         let is_long = mappings.len() > (2 * *whole).max(MANY_REGIONS);
         self.counts.regions_refused += u64::from(!kept);
         if is_long {
-            self.read_again(pid);
+            self.read_all_again(pid, boot_ns);
         }
     }
 

@@ -179,6 +179,27 @@ fn regions_that_were_unmapped_do_not_pile_up() {
 }
 
 #[test]
+fn a_process_that_maps_and_unmaps_code_makes_us_read_all_regions_once_a_second() {
+    const LATE: u64 = 1 << 62;
+    let proc_root = tempfile::tempdir().expect("a directory");
+    fs::create_dir(proc_root.path().join("5")).expect("made");
+    let maps = "1000-2000 r-xp 00000200 08:01 7 /usr/bin/short\n";
+    fs::write(proc_root.path().join("5/maps"), maps).expect("written");
+    let mut table = table(proc_root.path());
+    table.apply(&exec(5, 10));
+    let mut read = Vec::new();
+    for (second, number) in (0..3_u64).flat_map(|second| (0..5000).map(move |at| (second, at))) {
+        let start = 0x3000 + 0x2000 * (5000 * second + number);
+        table.apply(&mapped(5, LATE + 1_100_000_000 * second + number, start, "/usr/bin/short"));
+        if number == 4999 {
+            read.push(table.counts().maps_read);
+        }
+    }
+    assert_eq!(read, [1, 2, 3]);
+    assert!(table.mappings(5).expect("known").len() <= 5000);
+}
+
+#[test]
 fn regions_that_nobody_can_read_again_are_tried_when_there_are_twice_as_many() {
     let proc_root = tempfile::tempdir().expect("a directory");
     let mut table = table(proc_root.path());

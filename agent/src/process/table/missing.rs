@@ -179,8 +179,21 @@ impl ProcessTable {
         kept
     }
 
+    /// Reads all regions again if that was not done too often.
+    pub(super) fn read_all_again(&mut self, pid: u32, boot_ns: u64) {
+        let Some(process) = self.processes.get(&pid) else { return };
+        let pause = process.pause;
+        if boot_ns < pause.until_boot_ns || !self.looks.take(boot_ns) || !self.read_again(pid) {
+            return;
+        }
+        // Few of many regions may be code: a process that maps and unmaps it makes us read them all.
+        if let Some(process) = self.processes.get_mut(&pid) {
+            process.pause = pause.after(boot_ns, Look::ReadAll { found: true });
+        }
+    }
+
     /// Reads all regions again; says whether they could be read.
-    pub(super) fn read_again(&mut self, pid: u32) -> bool {
+    fn read_again(&mut self, pid: u32) -> bool {
         let read = self.read_maps(pid).ok().filter(|read| match read {
             Memory::Known { mappings, .. } => self.is_same_program(pid, mappings),
             _ => false,
