@@ -29,18 +29,34 @@ fn inputs() -> [Vec<u8>; 4] {
 }
 
 macro_rules! targets {
-    ($($path:literal $name:ident)*) => {$(
-        #[path = $path]
-        #[expect(unused_attributes, reason = "a fuzz target has no main function")]
-        mod $name;
-    )*};
+    ($($path:literal $name:ident)*) => {
+        $(
+            #[path = $path]
+            #[expect(unused_attributes, reason = "a fuzz target has no main function")]
+            mod $name;
+        )*
+
+        const TARGETS: &[&str] = &[$(stringify!($name)),*];
+    };
 }
 
 targets! {
     "../fuzz/fuzz_targets/elf.rs" elf
+    "../fuzz/fuzz_targets/http.rs" http
     "../fuzz/fuzz_targets/jit_dump.rs" jit_dump
     "../fuzz/fuzz_targets/perf_map.rs" perf_map
     "../fuzz/fuzz_targets/record.rs" record
     "../fuzz/fuzz_targets/unwind_tables.rs" unwind_tables
     "../fuzz/fuzz_targets/unwind_walk.rs" unwind_walk
+}
+
+#[test]
+fn no_fuzz_target_is_left_out() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/fuzz_targets");
+    let files =
+        std::fs::read_dir(folder).expect("there").map(|file| file.expect("readable").path());
+    let mut names: Vec<_> =
+        files.filter_map(|path| path.file_stem()?.to_str().map(str::to_owned)).collect();
+    names.sort_unstable();
+    assert_eq!(names, TARGETS);
 }

@@ -23,15 +23,30 @@ fn inputs() -> [Vec<u8>; 3] {
 }
 
 macro_rules! targets {
-    ($($path:literal $name:ident)*) => {$(
-        #[path = $path]
-        #[expect(unused_attributes, reason = "a fuzz target has no main function")]
-        mod $name;
-    )*};
+    ($($path:literal $name:ident)*) => {
+        $(
+            #[path = $path]
+            #[expect(unused_attributes, reason = "a fuzz target has no main function")]
+            mod $name;
+        )*
+
+        const TARGETS: &[&str] = &[$(stringify!($name)),*];
+    };
 }
 
 targets! {
     "../fuzz/fuzz_targets/ingest.rs" ingest
     "../fuzz/fuzz_targets/pprof.rs" pprof
     "../fuzz/fuzz_targets/push.rs" push
+}
+
+#[test]
+fn no_fuzz_target_is_left_out() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/fuzz_targets");
+    let files =
+        std::fs::read_dir(folder).expect("there").map(|file| file.expect("readable").path());
+    let mut names: Vec<_> =
+        files.filter_map(|path| path.file_stem()?.to_str().map(str::to_owned)).collect();
+    names.sort_unstable();
+    assert_eq!(names, TARGETS);
 }
