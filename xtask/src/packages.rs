@@ -11,7 +11,7 @@ use crate::command::{command, output, run};
 use crate::place;
 
 /// What the tests need: a program to look for, and the package that brings it.
-pub(crate) const FOR_TESTS: [(&str, &str); 11] = [
+pub(crate) const FOR_TESTS: [(&str, &str); 12] = [
     ("cc", "gcc"),
     ("g++", "g++"),
     ("musl-gcc", "musl-tools"),
@@ -19,6 +19,7 @@ pub(crate) const FOR_TESTS: [(&str, &str); 11] = [
     ("go", "golang-go"),
     ("python3", "python3"),
     ("openssl", "openssl"),
+    ("curl", "curl"),
     ("setpriv", "util-linux"),
     ("chromium", "chromium"),
     ("node", "nodejs"),

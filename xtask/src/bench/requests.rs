@@ -34,7 +34,8 @@ struct Round {
 }
 
 pub(super) fn run() -> Result<()> {
-    packages::install("loading nginx", &["nginx", "wrk", "curl"])?;
+    packages::install_servers()?;
+    packages::install("loading nginx", &["wrk", "curl"])?;
     super::build()?;
     let folder = scratch("bench")?;
     let port = free_port()?;
