@@ -48,6 +48,12 @@ drop_reasons! {
     ExportUnsent = 11, "export_unsent";
     /// Kernel: the ring buffer had no room for what a call did to a socket.
     SocketRingFull = 12, "socket_ring_full";
+    /// Agent: the queue from the thread that empties the socket ring was full.
+    SocketQueueFull = 13, "socket_queue_full";
+    /// Agent: a record of a socket did not decode.
+    SocketRecordInvalid = 14, "socket_record_invalid";
+    /// Agent: a call on a connection beyond those that are followed at a time.
+    TooManyConnections = 15, "too_many_connections";
 }
 
 impl DropReason {
@@ -58,7 +64,7 @@ impl DropReason {
     }
 
     /// Whether samples are what is lost. The other reasons count what is missing of what is known of
-    /// processes (records, regions, files): samples are kept, but may lack names.
+    /// processes (records, regions, files), so that samples may lack names, and calls on sockets.
     #[must_use]
     pub const fn loses_samples(self) -> bool {
         !matches!(
@@ -68,6 +74,9 @@ impl DropReason {
                 | Self::RegionTableFull
                 | Self::FileTableFull
                 | Self::SocketRingFull
+                | Self::SocketQueueFull
+                | Self::SocketRecordInvalid
+                | Self::TooManyConnections
         )
     }
 }

@@ -13,9 +13,9 @@ use std::{
 };
 
 use aya::maps::{MapData, RingBuf};
-use sonde_ebpf::socket::SocketHeader;
 
 use super::{KernelError, Programs, drain::wait, priority};
+use crate::record::used_bytes;
 
 /// How long records wait while there are many, and while there are none.
 const BUSY: Duration = Duration::from_millis(10);
@@ -33,11 +33,7 @@ pub struct SocketBatch {
 
 impl SocketBatch {
     fn push(&mut self, record: &[u8]) {
-        // A record has room for more bytes than were captured.
-        let captured = record.get(CAPTURED_AT..CAPTURED_AT + 2).and_then(|two| two.try_into().ok());
-        let captured = usize::from(captured.map_or(0, u16::from_ne_bytes));
-        let used = (size_of::<SocketHeader>() + captured).min(record.len());
-        self.bytes.extend_from_slice(&record[..used]);
+        self.bytes.extend_from_slice(&record[..used_bytes(record)]);
         self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
     }
 
@@ -67,8 +63,6 @@ impl SocketBatch {
         self.bytes.len() >= BATCH_BYTES
     }
 }
-
-const CAPTURED_AT: usize = std::mem::offset_of!(SocketHeader, captured);
 
 /// The running thread.
 pub struct SocketDrain {
@@ -149,12 +143,17 @@ fn run(
 
 #[cfg(test)]
 mod tests {
+    use std::mem::offset_of;
+
+    use sonde_ebpf::socket::SocketHeader;
+
     use super::*;
 
     #[test]
     fn records_are_kept_without_the_room_that_they_do_not_use() {
         let mut record = vec![7; size_of::<SocketHeader>() + 128];
-        record[CAPTURED_AT..CAPTURED_AT + 2].copy_from_slice(&5_u16.to_ne_bytes());
+        let captured = offset_of!(SocketHeader, captured);
+        record[captured..captured + 2].copy_from_slice(&5_u16.to_ne_bytes());
         let mut batch = SocketBatch::default();
         batch.push(&record);
         batch.push(&[1, 2, 3]);

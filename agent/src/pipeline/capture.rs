@@ -295,7 +295,7 @@ impl Capture {
         self.counters.lost(DropReason::SampleRingFull, now.ring_full - before.ring_full);
         self.counters.lost(DropReason::PipelineQueueFull, now.queue_full - before.queue_full);
         let sockets = now.socket_ring_full - before.socket_ring_full;
-        self.counters.metrics.requests.lose("ring_full", sockets);
+        self.counters.metrics.requests.lose(DropReason::SocketRingFull, sockets);
         let bpf_cpu_ns = now.cost_ns - before.cost_ns;
         let seconds = Duration::from_nanos(bpf_cpu_ns).as_secs_f64();
         let labels = ProgramLabels { program: "cpu_sample" };

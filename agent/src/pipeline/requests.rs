@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sonde_ebpf::DropReason;
+
 use super::{Counters, thread};
 use crate::{
     kernel::{KernelError, Programs, SocketBatch, SocketDrain, boot_ns},
@@ -34,7 +36,7 @@ impl Requests {
     pub(super) fn start(programs: &mut Programs, counters: &Counters) -> Option<Self> {
         let started = Self::try_start(programs, counters);
         if let Err(error) = &started {
-            tracing::warn!(%error, "HTTP requests are not measured: that needs Linux 6.3");
+            tracing::warn!(%error, "HTTP requests are not measured; what that needs came with Linux 6.3");
         }
         started.ok()
     }
@@ -66,7 +68,7 @@ fn run(batches: &Receiver<SocketBatch>, metrics: &RequestMetrics, dropped: &Arc<
                 for record in batch.records() {
                     match SocketCall::decode(record) {
                         Ok(call) => connections.take(&call),
-                        Err(_) => metrics.lose("record_invalid", 1),
+                        Err(_) => metrics.lose(DropReason::SocketRecordInvalid, 1),
                     }
                 }
             }
@@ -77,7 +79,8 @@ fn run(batches: &Receiver<SocketBatch>, metrics: &RequestMetrics, dropped: &Arc<
             next = Instant::now() + TICK;
             connections.tick(boot_ns());
             let now = dropped.load(Ordering::Relaxed);
-            metrics.lose("queue_full", now - std::mem::replace(&mut told, now));
+            let dropped = now - std::mem::replace(&mut told, now);
+            metrics.lose(DropReason::SocketQueueFull, dropped);
         }
     }
     connections.tick(boot_ns());

@@ -8,6 +8,7 @@ mod socket;
 pub use process::{Inode, MappedRegion, ProcessEvent, ProcessEventKind, decode_process_event};
 pub use sample::{Sample, StackRest};
 pub use socket::SocketCall;
+pub(crate) use socket::used_bytes;
 
 /// Why a record was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -67,6 +67,13 @@ impl<'a> SocketCall<'a> {
     }
 }
 
+/// Bytes of a record that say something: it has room for more than were captured.
+pub(crate) fn used_bytes(record: &[u8]) -> usize {
+    let header = split_pod::<SocketHeader>(record);
+    let used = header.map(|(header, _)| size_of_val(&header) + usize::from(header.captured));
+    used.map_or(record.len(), |used| used.min(record.len()))
+}
+
 /// An address as people write it: IPv4 in IPv6 is IPv4.
 fn address(family: u16, bytes: [u8; 16], port: u16) -> Option<SocketAddr> {
     let ip = match i32::from(family) {

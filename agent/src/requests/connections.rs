@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use sonde_ebpf::socket::SocketEvent;
+use sonde_ebpf::{DropReason, socket::SocketEvent};
 
 use super::{RequestMetrics, Spoken};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     record::SocketCall,
 };
 
-/// Connections followed at a time; further ones are counted as not followed.
+/// Connections followed at a time; calls on further ones are counted.
 const MAX_CONNECTIONS: usize = 100_000;
 /// A connection without a byte in so long is forgotten: sockets of the Unix domain do not say when
 /// they are closed.
@@ -186,7 +186,7 @@ impl Connections {
         }
         self.names.retain(|_, name| now_ns < name.until_ns + NAME_NS);
         self.metrics.count(&std::mem::take(&mut self.found.counts));
-        self.metrics.lose("too_many_connections", std::mem::take(&mut self.not_followed));
+        self.metrics.lose(DropReason::TooManyConnections, std::mem::take(&mut self.not_followed));
         self.metrics.expire(now_ns);
         self.metrics.connections.set(i64::try_from(self.followed.len()).unwrap_or(i64::MAX));
         self.set_active();

@@ -12,6 +12,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use rustc_hash::FxHashMap;
+use sonde_ebpf::DropReason;
 
 use super::route::route_of;
 use crate::{
@@ -133,12 +134,16 @@ impl RequestMetrics {
         let losses = Loss::ALL.map(|loss| (loss.label(), counts.lost(loss)));
         let given_up = GiveUp::ALL.map(|reason| (reason.label(), counts.gave_up(reason)));
         for (reason, count) in losses.into_iter().chain(given_up) {
-            self.lose(reason, count);
+            self.add_losses(reason, count);
         }
     }
 
-    /// Adds so many losses of one reason.
-    pub fn lose(&self, reason: &'static str, count: u64) {
+    /// Adds calls on sockets that were lost before anybody could read them.
+    pub fn lose(&self, reason: DropReason, count: u64) {
+        self.add_losses(reason.label(), count);
+    }
+
+    fn add_losses(&self, reason: &'static str, count: u64) {
         if count > 0 {
             self.losses.get_or_create(&ReasonLabels { reason }).inc_by(count);
         }
