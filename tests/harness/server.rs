@@ -186,23 +186,25 @@ impl Drop for Server {
 }
 
 fn nginx_configuration(at: &Path, port: u16) -> String {
-    let at = at.display();
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    let temporary = temporary.map(|kind| format!("{kind}_temp_path {at}/{kind};"));
+    let (temporary, at) = (temporary_folders(at), at.display());
     format!(
         "daemon off; worker_processes 2; pid {at}/pid;
          events {{ worker_connections 64; }}
          http {{ access_log off; gzip on; gzip_http_version 1.0; keepalive_requests 1000000;
                  {temporary}
-                 server {{ listen 127.0.0.1:{port}; root {at}; }} }}",
-        temporary = temporary.join(" ")
+                 server {{ listen 127.0.0.1:{port}; root {at}; }} }}"
     )
 }
 
+/// nginx's own are in folders that only its package's user may write to.
+fn temporary_folders(at: &Path) -> String {
+    let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let lines = kinds.map(|kind| format!("{kind}_temp_path {0}/{kind};", at.display()));
+    lines.join(" ")
+}
+
 fn web_configuration(at: &Path, port: u16) -> String {
-    let at = at.display();
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    let temporary = temporary.map(|kind| format!("{kind}_temp_path {at}/{kind};"));
+    let (temporary, at) = (temporary_folders(at), at.display());
     format!(
         "daemon off; worker_processes 1; pid {at}/pid;
          events {{ worker_connections 256; }}
@@ -210,8 +212,7 @@ fn web_configuration(at: &Path, port: u16) -> String {
                  server {{ listen 127.0.0.1:{port}; listen [::1]:{port}; listen unix:{at}/socket; root {at};
                            location = /requests {{ stub_status; }}
                            location = /large {{ }}
-                           location / {{ return 200 \"hello\n\"; }} }} }}",
-        temporary = temporary.join(" ")
+                           location / {{ return 200 \"hello\n\"; }} }} }}"
     )
 }
 

@@ -125,7 +125,8 @@ fn socket_calls() -> Result<String, String> {
     let settings = LoadSettings { sockets: true, ..LoadSettings::default() };
     let mut programs = Programs::load(settings).map_err(|error| error.to_string())?;
     programs.start_socket_watch().map_err(|error| {
-        format!("not in Linux {}: they came with 6.3 ({})", kernel_release(), first_line(&error))
+        let (release, error) = (kernel_release(), first_line(&error));
+        format!("refused by Linux {release}; they came with 6.3: {error}")
     })?;
     let told: Vec<String> = programs.accepted().iter().map(told).collect();
     Ok(told.join("; "))

@@ -45,12 +45,11 @@ impl Identity {
         let comm = std::fs::read_to_string(folder.join("comm")).ok()?;
         let configured = Environment::new(pid, None).service(pid, proc_root, |_, _| true);
         let cgroup = cgroup::read(proc_root, pid).ok();
-        let executable = std::fs::read_link(folder.join("exe")).ok();
-        let executable = executable.map(|path| path.to_string_lossy().into_owned());
+        let executable = executable_of(proc_root, pid);
         Some(Self::from_evidence(&Evidence {
             configured: configured.as_deref(),
             cgroup: cgroup.as_ref(),
-            executable: executable.as_deref().map(|path| path.trim_end_matches(" (deleted)")),
+            executable: executable.as_deref(),
             comm: comm.trim_end(),
         }))
     }
@@ -58,9 +57,7 @@ impl Identity {
     /// What a process is called of which only a thread's name is known, padded with zeros.
     #[must_use]
     pub fn of_thread(comm: [u8; COMM_BYTES]) -> Self {
-        let end = comm.iter().position(|byte| *byte == 0).unwrap_or(COMM_BYTES);
-        let comm = String::from_utf8_lossy(&comm[..end]);
-        Self::from_evidence(&Evidence { comm: &comm, ..Evidence::default() })
+        Self::from_evidence(&Evidence { comm: &thread_name(comm), ..Evidence::default() })
     }
 
     /// The service is named by the first that says anything of: the environment, the systemd unit,
@@ -76,6 +73,18 @@ impl Identity {
             container_id: evidence.cgroup.and_then(CgroupPath::container_id).map(Arc::from),
         }
     }
+}
+
+/// Path of the program that a process runs, as far as `/proc` tells.
+pub(super) fn executable_of(proc_root: &Path, pid: u32) -> Option<String> {
+    let path = std::fs::read_link(proc_root.join(pid.to_string()).join("exe")).ok()?;
+    Some(path.to_string_lossy().trim_end_matches(" (deleted)").to_owned())
+}
+
+/// A thread's name without the zeros behind it.
+pub(super) fn thread_name(comm: [u8; COMM_BYTES]) -> String {
+    let end = comm.iter().position(|byte| *byte == 0).unwrap_or(COMM_BYTES);
+    String::from_utf8_lossy(&comm[..end]).into_owned()
 }
 
 /// The name that an environment, as `/proc/PID/environ` gives it, configures for its service.

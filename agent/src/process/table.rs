@@ -10,7 +10,10 @@ use sonde_ebpf::StackEnd;
 
 use super::{
     CgroupPath, Cgroups, CodeAddress, FileIndex, FileTable, Identity, Mappings, cgroup,
-    environment::Environment, files::Whereabouts, identity::Evidence, maps,
+    environment::Environment,
+    files::Whereabouts,
+    identity::{Evidence, executable_of, thread_name},
+    maps,
 };
 use crate::{
     record::{MappedRegion, ProcessEvent, ProcessEventKind, Sample},
@@ -337,11 +340,9 @@ impl ProcessTable {
             process.is_some_and(|process| Arc::ptr_eq(&process.environment, environment))
         };
         let configured = process.environment.service(pid, &self.proc_root, has);
-        let link = || fs::read_link(self.proc_root.join(pid.to_string()).join("exe")).ok();
-        let executable = process.executable.as_deref().map(str::to_owned).or_else(|| {
-            link().map(|path| path.to_string_lossy().trim_end_matches(" (deleted)").to_owned())
-        });
-        let comm = process.comm.clone().unwrap_or_else(|| thread_name(sample));
+        let known = process.executable.as_deref().map(str::to_owned);
+        let executable = known.or_else(|| executable_of(&self.proc_root, pid));
+        let comm = process.comm.clone().unwrap_or_else(|| thread_name(sample.comm));
         Identity::from_evidence(&Evidence {
             configured: configured.as_deref(),
             cgroup: process.cgroup.as_ref(),
@@ -456,12 +457,6 @@ impl ProcessTable {
             !process.exited || now_boot_ns.saturating_sub(process.last_seen_boot_ns) < REMEMBERED_NS
         });
     }
-}
-
-/// The name of the sample's thread, without the padding.
-fn thread_name(sample: &Sample) -> String {
-    let end = sample.comm.iter().position(|byte| *byte == 0).unwrap_or(sample.comm.len());
-    String::from_utf8_lossy(&sample.comm[..end]).into_owned()
 }
 
 #[cfg(test)]

@@ -159,13 +159,19 @@ fn a_region_without_an_event_is_found_if_the_process_still_runs_the_same_program
     assert_eq!(found_in_proc(&maps("/usr/bin/other", 7)), CodeAddress::Unmapped(0x9010));
 }
 
-#[test]
-fn regions_that_were_unmapped_do_not_pile_up() {
-    const LATE: u64 = 1 << 62;
+/// Where process 5 maps one region, as it is now.
+fn proc_with_one_region() -> tempfile::TempDir {
     let proc_root = tempfile::tempdir().expect("a directory");
     fs::create_dir(proc_root.path().join("5")).expect("made");
     let maps = "1000-2000 r-xp 00000200 08:01 7 /usr/bin/short\n";
     fs::write(proc_root.path().join("5/maps"), maps).expect("written");
+    proc_root
+}
+
+#[test]
+fn regions_that_were_unmapped_do_not_pile_up() {
+    const LATE: u64 = 1 << 62;
+    let proc_root = proc_with_one_region();
     let mut table = table(proc_root.path());
     table.apply(&exec(5, 10));
     for number in 0..2000 {
@@ -181,10 +187,7 @@ fn regions_that_were_unmapped_do_not_pile_up() {
 #[test]
 fn a_process_that_maps_and_unmaps_code_makes_us_read_all_regions_once_a_second() {
     const LATE: u64 = 1 << 62;
-    let proc_root = tempfile::tempdir().expect("a directory");
-    fs::create_dir(proc_root.path().join("5")).expect("made");
-    let maps = "1000-2000 r-xp 00000200 08:01 7 /usr/bin/short\n";
-    fs::write(proc_root.path().join("5/maps"), maps).expect("written");
+    let proc_root = proc_with_one_region();
     let mut table = table(proc_root.path());
     table.apply(&exec(5, 10));
     let mut read = Vec::new();

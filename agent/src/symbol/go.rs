@@ -80,11 +80,15 @@ struct Record {
 }
 
 impl GoTable {
+    /// Where the table is. All Go programs have one, also those whose table is of another version.
+    pub(crate) fn section(elf: &ElfFile) -> Option<&Section> {
+        [".gopclntab", ".data.rel.ro.gopclntab"].iter().find_map(|name| elf.section(name))
+    }
+
     /// Finds the table; none in programs of other languages, or where it makes no sense.
     #[must_use]
     pub fn open(elf: &ElfFile) -> Option<Self> {
-        let names = [".gopclntab", ".data.rel.ro.gopclntab"];
-        let section = names.iter().find_map(|name| elf.section(name))?;
+        let section = Self::section(elf)?;
         if !section.has_bytes() || section.is_compressed() {
             return None;
         }

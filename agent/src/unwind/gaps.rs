@@ -65,8 +65,7 @@ struct Gap {
 
 impl Gaps {
     pub(super) fn new(elf: ElfFile, target: Target) -> Self {
-        let is_go =
-            elf.section(".gopclntab").is_some() || elf.section(".data.rel.ro.gopclntab").is_some();
+        let is_go = GoTable::section(&elf).is_some();
         let go = GoTable::open(&elf);
         let (kept, followed) = Default::default();
         Self { elf, target, is_go, go, kept, starts: None, left: MAX_FOLLOWED_BYTES, followed }
