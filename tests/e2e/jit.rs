@@ -28,7 +28,8 @@ if (sum < 0) throw sum;
 ";
 
 /// `three` does three times what `one` does, in a loop of its own that is the same. At the end it says
-/// what percentage of their CPU time was `three`'s.
+/// what percentage of their CPU time was `three`'s. Every round has another length: rounds of one length
+/// would beat with the sampler's fixed period, and shares would drift by more than chance.
 const SHARES: &str = "\
 function three(n) { let s = 0; for (let i = 0; i < 3 * n; i++) s += Math.sqrt(i) % 7; return s; }
 function one(n) { let s = 0; for (let i = 0; i < n; i++) s += Math.sqrt(i) % 7; return s; }
@@ -36,10 +37,11 @@ const used = () => { const { user, system } = process.cpuUsage(); return user + 
 const end = Date.now() + 4000;
 let sum = 0, threes = 0, all = 0;
 while (Date.now() < end) {
+  const n = 10000 + 20000 * Math.random();
   const began = used();
-  sum += three(20000);
+  sum += three(n);
   const between = used();
-  sum += one(20000);
+  sum += one(n);
   threes += between - began;
   all += used() - began;
 }
