@@ -21,7 +21,7 @@ pub struct SocketHeader {
     pub tid: u32,
     /// A [`SocketEvent`].
     pub event: u8,
-    /// [`ENDS_CHUNKED`] and [`HAS_NO_PAYLOAD`].
+    /// [`ENDS_CHUNKED`], [`HAS_NO_PAYLOAD`] and [`MAY_WAIT`].
     pub flags: u8,
     /// Bytes that follow.
     pub captured: u16,
@@ -76,6 +76,9 @@ impl SocketEvent {
 pub const ENDS_CHUNKED: u8 = 1;
 /// The bytes were not in the process's memory (`sendfile`), or where cannot be told (`io_uring`).
 pub const HAS_NO_PAYLOAD: u8 = 2;
+/// The call would have waited for bytes had there been none: whoever makes such calls serves one
+/// connection at a time. Of calls that receive.
+pub const MAY_WAIT: u8 = 4;
 
 /// A last chunk that a call moves alone, as a word in memory's order.
 pub const LAST_CHUNK_ALONE: u64 = u64::from_le_bytes(*b"0\r\n\r\n\0\0\0");

@@ -66,7 +66,18 @@ impl Traffic {
 const fn chunk_of(direction: Direction, position: u64, captured: &[u8], unseen: u64) -> Chunk<'_> {
     let length = captured.len() as u64 + unseen;
     let (ends_chunked, boot_ns, arrived_ns, tid) = (false, 1 + position, 1, 7);
-    Chunk { direction, position, length, captured, ends_chunked, boot_ns, arrived_ns, tid }
+    let may_wait = false;
+    Chunk {
+        direction,
+        position,
+        length,
+        captured,
+        ends_chunked,
+        boot_ns,
+        arrived_ns,
+        tid,
+        may_wait,
+    }
 }
 
 fn http(criterion: &mut Criterion) {

@@ -22,8 +22,8 @@ use sonde_ebpf::{
     limits::COMM_BYTES,
     socket::{
         Beginning, ENDS_CHUNKED, HAS_NO_PAYLOAD, HEAD_BYTES, LAST_CHUNK, LAST_CHUNK_ALONE,
-        MAX_CAPTURED, MIDDLE_BYTES, RING_BYTES, SMALL_BYTES, SocketEvent, SocketHeader, WAKE_BYTES,
-        beginning,
+        MAX_CAPTURED, MAY_WAIT, MIDDLE_BYTES, RING_BYTES, SMALL_BYTES, SocketEvent, SocketHeader,
+        WAKE_BYTES, beginning,
     },
 };
 
@@ -60,6 +60,7 @@ const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const SOCK_STREAM: u16 = 1;
 const MSG_PEEK: i32 = 2;
+const MSG_DONTWAIT: i32 = 0x40;
 const TCP_CLOSE: i32 = 7;
 
 #[repr(C)]
@@ -102,9 +103,9 @@ const MAX_MISSES: u32 = 4;
 pub(crate) fn moved(ctx: &BtfTracePointContext, event: SocketEvent) {
     let sk: *mut c_void = ctx.arg(0);
     let result: i32 = ctx.arg(1);
-    let flags: i32 = ctx.arg(2);
+    let call_flags: i32 = ctx.arg(2);
     let is_end = result == 0 && event as u8 == SocketEvent::Received as u8;
-    if result < 0 || (result == 0 && !is_end) || (event as u8 == 1 && flags & MSG_PEEK != 0) {
+    if result < 0 || (result == 0 && !is_end) || (event as u8 == 1 && call_flags & MSG_PEEK != 0) {
         return;
     }
     let family: u16 = field(sk, SOCK_FAMILY.load());
@@ -153,6 +154,10 @@ pub(crate) fn moved(ctx: &BtfTracePointContext, event: SocketEvent) {
     let alone = length == 5 && first == Some(LAST_CHUNK_ALONE);
     if alone || wanted as u64 != length && payload.last_bytes(length) == Some(LAST_CHUNK_WORD) {
         flags |= ENDS_CHUNKED;
+    }
+    // The kernel adds it for descriptors that don't block, of calls that receive alone.
+    if event as u8 == 1 && call_flags & MSG_DONTWAIT == 0 {
+        flags |= MAY_WAIT;
     }
     let told = Told { boot_ns, position, length, event, flags };
     let ends_head = if wanted == 0 {

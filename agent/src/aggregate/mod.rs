@@ -4,12 +4,16 @@
 
 mod binaries;
 mod counts;
+mod distribution;
 mod exec;
+mod points;
 mod trust;
 mod window;
 
 pub use binaries::BinarySight;
 pub use counts::{RawProcess, RawStack, RawWindow, StackCounter};
+pub use distribution::{Distribution, Exponential};
 pub use exec::without_program;
+pub use points::{Example, Measured, Metric, Point};
 pub use trust::TrustTally;
 pub use window::{Binary, Location, ProfileWindow, ServiceProfile, StackCount, Trust, TrustCount};

@@ -90,7 +90,7 @@ fn capture(settings: &RecordSettings) -> CaptureSettings {
         host: host_name(),
         debug_messages: tracing::enabled!(tracing::Level::DEBUG),
         table_bytes: settings.table_bytes,
-        requests: false,
+        requests: None,
         debuginfod: settings.debuginfod.clone(),
     }
 }

@@ -9,8 +9,9 @@ use super::{host_name, stop_signal};
 use crate::{
     aggregate::ProfileWindow,
     config::Settings,
+    export::otlp::{self, Exporter},
     export::push::{self, Identity, Pusher},
-    pipeline::{CaptureSettings, Counters, Pipeline, Targets},
+    pipeline::{CaptureSettings, Counters, Pipeline, RequestSettings, Targets},
     telemetry::{bind, serve, start_log},
 };
 
@@ -31,7 +32,8 @@ async fn daemon(settings: &Settings) -> anyhow::Result<()> {
         counters.metrics.losses.clone(),
     )?;
     let host = settings.host.clone().unwrap_or_else(host_name);
-    let (pipeline, windows) = Pipeline::start(capture(settings, &host), &counters)?;
+    let (requests, exporter) = requests(settings, &host, &counters)?;
+    let (pipeline, windows) = Pipeline::start(capture(settings, &host, requests), &counters)?;
     tracing::info!(
         collector = settings.collector,
         metrics = %format_args!("http://{}/metrics", settings.listen),
@@ -46,6 +48,7 @@ async fn daemon(settings: &Settings) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let registry = counters.metrics.registry();
     let server = tokio::spawn(serve(listener, registry, counters.health, is(stopped.clone())));
+    let exporting = exporter.map(|exporter| tokio::spawn(exporter.run(is(stopped.clone()))));
     let sending = tokio::spawn(sender.run(is(stopped)));
     stop_signal.await;
     tracing::info!("stopping: what was taken is sent first");
@@ -58,10 +61,32 @@ async fn daemon(settings: &Settings) -> anyhow::Result<()> {
     .map_err(|_| anyhow::anyhow!("the encoding thread panicked"))?;
     stop.send_replace(true);
     sending.await?;
+    if let Some(exporting) = exporting {
+        exporting.await?;
+    }
     server.await?
 }
 
-fn capture(settings: &Settings, host: &str) -> CaptureSettings {
+/// How requests are measured, and who sends what is found; nothing of it unless somebody wants that.
+fn requests(
+    settings: &Settings,
+    host: &str,
+    counters: &Counters,
+) -> anyhow::Result<(Option<RequestSettings>, Option<Exporter>)> {
+    if !settings.requests {
+        return Ok((None, None));
+    }
+    let sampling = settings.otlp.sampling;
+    let Some(otlp) = settings.otlp.settings(&settings.push()) else {
+        return Ok((Some(RequestSettings { sampling, spans: None }), None));
+    };
+    let metrics = &counters.metrics;
+    let (queue, exporter) =
+        otlp::channel(otlp, host.to_owned(), metrics.requests.clone(), metrics.otlp.clone())?;
+    Ok((Some(RequestSettings { sampling, spans: Some(queue) }), Some(exporter)))
+}
+
+fn capture(settings: &Settings, host: &str, requests: Option<RequestSettings>) -> CaptureSettings {
     CaptureSettings {
         frequency: settings.frequency,
         window: Some(settings.window),
@@ -69,7 +94,7 @@ fn capture(settings: &Settings, host: &str) -> CaptureSettings {
         host: host.to_owned(),
         debug_messages: tracing::enabled!(tracing::Level::DEBUG),
         table_bytes: settings.table_bytes,
-        requests: settings.requests,
+        requests,
         debuginfod: settings.debuginfod.settings(),
     }
 }

@@ -54,6 +54,10 @@ pub struct RunArgs {
     pub(super) table_bytes: Option<String>,
     #[arg(long, value_name = "on|off", help = helped("Measure HTTP requests from the sockets of all processes", "REQUESTS", &"off"))]
     pub(super) requests: Option<String>,
+    #[arg(long, value_name = "URL|off", help = helped("Where spans and metrics of requests go by OTLP; grpc://HOST:PORT for gRPC", "OTLP", &"the collector, or OTEL_EXPORTER_OTLP_ENDPOINT"))]
+    pub(super) otlp: Option<String>,
+    #[arg(long, value_name = "SHARE", help = helped("Share of the traces that begin here which are kept, beside errors and slow requests", "TRACE_RATIO", &"1"))]
+    pub(super) trace_ratio: Option<String>,
     #[arg(long, value_name = "URLS", help = helped("Ask these servers for names of stripped programs; `env`: those in DEBUGINFOD_URLS", "DEBUGINFOD_URLS", &"nobody is asked"))]
     pub(super) debuginfod_urls: Option<String>,
 }

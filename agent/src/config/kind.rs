@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::otlp::Target;
 use super::{Secret, parse, show};
 
 /// How a setting is read and shown.
@@ -80,6 +81,30 @@ pub(super) const SWITCH: Kind<bool> = Kind {
     show: |on| if *on { "on" } else { "off" }.into(),
     expected: "on or off",
     example: "on",
+};
+pub(super) const OTLP: Kind<Target> = Kind {
+    parse: parse::target,
+    show: show::target,
+    expected: "off, an http or https address, or a grpc or grpcs one",
+    example: "grpc://127.0.0.1:4317",
+};
+pub(super) const RATIO: Kind<f64> = Kind {
+    parse: |text| text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)),
+    show: ToString::to_string,
+    expected: "a share from 0 to 1",
+    example: "0.1",
+};
+pub(super) const COUNT: Kind<u32> = Kind {
+    parse: |text| text.parse().ok().filter(|count| (1..=100_000).contains(count)),
+    show: ToString::to_string,
+    expected: "a whole number from 1 to 100000",
+    example: "200",
+};
+pub(super) const SLOW: Kind<Duration> = Kind {
+    parse: parse::recording,
+    show: show::duration,
+    expected: "a time up to a day",
+    example: "500ms",
 };
 pub(super) const BYTES: Kind<usize> = Kind {
     parse: parse::bytes,

@@ -11,6 +11,7 @@ mod deploy_tests;
 mod file;
 mod kind;
 mod layers;
+mod otlp;
 mod parse;
 mod problem;
 mod record;

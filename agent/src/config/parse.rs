@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use super::otlp::Target;
+use crate::export::otlp::Protocol;
+
 /// `10s`, `1m30s`, `250ms`; never nothing.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
@@ -55,6 +58,19 @@ pub(super) fn url(text: &str) -> Option<String> {
     let bare = url.query().is_none() && url.fragment().is_none();
     let web = matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
     (plain && bare && web).then(|| text.to_owned())
+}
+
+/// Where OTLP goes: an address whose scheme says how, or `off`.
+pub(super) fn target(text: &str) -> Option<Target> {
+    if text == "off" {
+        return Some(Target::Off);
+    }
+    let (text, protocol) = match text.split_once("://")? {
+        ("grpc", rest) => (format!("http://{rest}"), Protocol::Grpc),
+        ("grpcs", rest) => (format!("https://{rest}"), Protocol::Grpc),
+        _ => (text.to_owned(), Protocol::Http),
+    };
+    Some(Target::To { url: url(&text)?, protocol })
 }
 
 /// Addresses of servers, with blanks between them.

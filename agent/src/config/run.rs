@@ -11,13 +11,14 @@ use super::debuginfod::DebuginfodConfig;
 use super::file::{self, FileValues};
 use super::kind::{ADDRESS, BYTES, FREQUENCY, LINE, LOG_LEVEL, SWITCH, TABLE_BYTES, URL, WINDOW};
 use super::layers::{Environment, Layers, Source};
+use super::otlp::OtlpConfig;
 use super::problem::ConfigError;
 use super::resolve::Resolver;
 use crate::export::push::{Credentials, PushSettings};
 use crate::kernel::DEFAULT_TABLE_BYTES;
 
 /// Every key of the settings file.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 22] = [
     "collector",
     "listen",
     "frequency",
@@ -33,13 +34,17 @@ const KEYS: [&str; 18] = [
     "queue_bytes",
     "table_bytes",
     "requests",
+    "otlp",
+    "trace_ratio",
+    "spans_per_second",
+    "slow",
     "debuginfod_urls",
     "debuginfod_cache",
     "debuginfod_cache_bytes",
 ];
 
 /// What `run` needs to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Address of the collector or Pyroscope server.
     pub collector: String,
@@ -67,6 +72,8 @@ pub struct Settings {
     pub table_bytes: usize,
     /// Whether HTTP requests are measured.
     pub requests: bool,
+    /// Where their spans and metrics go.
+    pub otlp: OtlpConfig,
     /// Who is asked for the names of stripped programs.
     pub debuginfod: DebuginfodConfig,
 }
@@ -87,6 +94,7 @@ impl Default for Settings {
             queue_bytes: PushSettings::default().queue_bytes,
             table_bytes: DEFAULT_TABLE_BYTES,
             requests: false,
+            otlp: OtlpConfig::default(),
             debuginfod: DebuginfodConfig::default(),
         }
     }
@@ -168,6 +176,8 @@ fn flags(args: &RunArgs) -> Vec<(&'static str, &'static str, Option<String>)> {
         ("log_level", "--log-level", args.log_level.clone()),
         ("table_bytes", "--table-bytes", args.table_bytes.clone()),
         ("requests", "--requests", args.requests.clone()),
+        ("otlp", "--otlp", args.otlp.clone()),
+        ("trace_ratio", "--trace-ratio", args.trace_ratio.clone()),
         ("debuginfod_urls", "--debuginfod-urls", args.debuginfod_urls.clone()),
     ]
 }
@@ -189,6 +199,7 @@ impl Resolver<'_> {
             queue_bytes: self.value("queue_bytes", &BYTES, default.queue_bytes),
             table_bytes: self.value("table_bytes", &TABLE_BYTES, default.table_bytes),
             requests: self.value("requests", &SWITCH, default.requests),
+            otlp: self.otlp(),
             debuginfod: self.debuginfod(),
         };
         if self.problems.is_empty() {

@@ -8,6 +8,7 @@ use tempfile::NamedTempFile;
 
 use super::*;
 use crate::config::{Cli, Command};
+use crate::export::otlp::Protocol;
 
 fn resolve(
     line: &[&str],
@@ -75,8 +76,8 @@ fn all_that_is_wrong_is_said_at_once_with_its_place() {
         [
             "agent.yaml:3:9: colour: there is no such setting; the settings are collector, listen, \
              frequency, window, host, log_level, labels, headers, tenant, bearer_token, \
-             bearer_token_file, basic_auth, queue_bytes, table_bytes, requests, \
-             debuginfod_urls, debuginfod_cache, debuginfod_cache_bytes",
+             bearer_token_file, basic_auth, queue_bytes, table_bytes, requests, otlp, trace_ratio, \
+             spans_per_second, slow, debuginfod_urls, debuginfod_cache, debuginfod_cache_bytes",
             "--collector: collector: \"h:1\" is not an http or https address with a host and \
              without credentials; write for example http://127.0.0.1:4040",
             "SONDE_AGENT_LISTEN: listen: \"here\" is not an IP address with a port; write for \
@@ -184,4 +185,35 @@ fn the_example_file_says_the_defaults_for_every_key() {
         .map(|line| format!("{line}\n"))
         .collect();
     assert_eq!(resolve(&[], &[], Some(&shown)).unwrap().settings, Settings::default());
+}
+
+#[test]
+fn opentelemetry_s_own_variables_say_where_spans_go_behind_ours() {
+    let target = |flags: &[&str], variables: &[(&str, &str)]| {
+        let settings = resolve(flags, variables, None).unwrap().settings;
+        settings.otlp.settings(&settings.push())
+    };
+    let collector = target(&["--collector", "http://c:1/x"], &[]).unwrap();
+    assert_eq!(
+        (&*collector.traces, &*collector.metrics),
+        ("http://c:1/x/v1/traces", "http://c:1/x/v1/metrics")
+    );
+    let theirs = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://o:4317"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b, c=d"),
+        ("SONDE_AGENT_BEARER_TOKEN", "hunter2"),
+    ];
+    let their = target(&[], &theirs).unwrap();
+    assert_eq!((&*their.traces, their.protocol), ("http://o:4317", Protocol::Grpc));
+    // The collector's token is for the collector.
+    let names: Vec<&str> = their.headers.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["a", "c"]);
+    let ours = target(&["--otlp", "grpc://p:1"], &theirs[..2]).unwrap();
+    assert_eq!((&*ours.traces, ours.protocol), ("http://p:1", Protocol::Grpc));
+    assert_eq!(target(&["--otlp", "off"], &theirs), None);
+    let said = refused(&["--otlp", "ftp://x", "--trace-ratio", "2"], &[], None);
+    assert!(said.len() == 2 && said[0].contains("grpc://127.0.0.1:4317"), "{said:?}");
+    let said = refused(&[], &[("OTEL_EXPORTER_OTLP_ENDPOINT", "here")], None);
+    assert!(said[0].starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: otlp:"), "{said:?}");
 }

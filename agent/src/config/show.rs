@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::otlp::Target;
+use crate::export::otlp::Protocol;
+
 /// `10s`, `1m30s`, `250ms`.
 pub(super) fn duration(time: &Duration) -> String {
     let milliseconds = time.as_millis();
@@ -31,4 +34,13 @@ pub(super) fn bytes(bytes: &usize) -> String {
 /// `a=1, b=2`.
 pub(super) fn pairs<T: std::fmt::Display>(pairs: &[(String, T)]) -> String {
     pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+}
+
+/// As it would be written in a setting.
+pub(super) fn target(target: &Target) -> String {
+    match target {
+        Target::Off => "off".into(),
+        Target::To { url, protocol: Protocol::Http } => url.clone(),
+        Target::To { url, protocol: Protocol::Grpc } => url.replacen("http", "grpc", 1),
+    }
 }

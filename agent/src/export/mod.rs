@@ -2,4 +2,5 @@
 //! what cannot be kept is dropped under a reason.
 #![forbid(unsafe_code)]
 
+pub mod otlp;
 pub mod push;

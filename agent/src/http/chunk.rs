@@ -39,6 +39,8 @@ pub struct Chunk<'a> {
     pub arrived_ns: u64,
     /// The thread that made the call, as userspace says it: what the kernel calls `pid`.
     pub tid: u32,
+    /// The call received, and would have waited had there been nothing.
+    pub may_wait: bool,
 }
 
 impl Chunk<'_> {

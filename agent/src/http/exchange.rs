@@ -19,6 +19,8 @@ pub struct Transfer {
     pub position: u64,
     /// The thread that moved its first byte, as userspace says it: what the kernel calls `pid`.
     pub tid: u32,
+    /// The call that moved its first byte received it, and would have waited for it.
+    pub may_wait: bool,
     /// When its first byte reached the socket; 0 if that is not known, or it was sent.
     pub arrived_ns: u64,
     /// When the call ended that moved its first byte.
@@ -38,6 +40,7 @@ impl Transfer {
         Self {
             position,
             tid: chunk.tid,
+            may_wait: chunk.may_wait,
             arrived_ns: chunk.arrived_ns,
             first_ns: chunk.boot_ns,
             last_ns: chunk.boot_ns,

@@ -93,6 +93,8 @@ pub struct Request {
     pub(super) asked: Asked,
     /// It waits for `100 Continue` before its body.
     pub(super) expects: bool,
+    /// How many requests of its connection were read before it.
+    pub number: u64,
     /// 0 for HTTP/1.0, 1 for HTTP/1.1.
     pub minor_version: u8,
     /// What it says its body's length is.

@@ -23,10 +23,11 @@ fn kept(head: &str) -> Request {
         boot_ns: 0,
         arrived_ns: 0,
         tid: 0,
+        may_wait: false,
     };
     let RequestHead { facts, asked, expects, minor_version, framing } = head;
     let (content_length, transfer) = (framing.length(), Transfer::new(0, &chunk));
-    Request { facts, asked, expects, minor_version, content_length, transfer }
+    Request { facts, asked, expects, number: 0, minor_version, content_length, transfer }
 }
 
 #[test]

@@ -89,6 +89,7 @@ impl Trial {
             boot_ns: self.now_ns,
             arrived_ns: self.now_ns - 1,
             tid: 1,
+            may_wait: false,
         };
         self.connection.chunk(&chunk, &mut self.found);
         assert!(self.connection.memory_bytes() <= MAX_MEMORY);

@@ -36,6 +36,7 @@ use crate::{
 };
 use capture::Capture;
 use naming::Naming;
+pub use requests::RequestSettings;
 use requests::Requests;
 use unwinding::Unwinding;
 
@@ -53,8 +54,8 @@ pub struct CaptureSettings {
     pub debug_messages: bool,
     /// Bytes of memory for unwind tables, which the kernel side and the agent share.
     pub table_bytes: usize,
-    /// Whether HTTP requests are measured.
-    pub requests: bool,
+    /// How HTTP requests are measured; `None` where they are not.
+    pub requests: Option<RequestSettings>,
     /// Where to ask for names of stripped programs; `None` asks nobody.
     pub debuginfod: Option<DebuginfodSettings>,
 }
@@ -87,7 +88,7 @@ impl Pipeline {
         let load = LoadSettings {
             debug_messages: settings.debug_messages,
             table_bytes: settings.table_bytes,
-            sockets: settings.requests,
+            sockets: settings.requests.is_some(),
         };
         let mut programs = Programs::load(load)?;
         let unwinding = Unwinding::new(&mut programs)?;
@@ -98,8 +99,10 @@ impl Pipeline {
         let health = DrainHealth::default();
         // The record of processes runs before the first sample: who is sampled is then known.
         let drain = Drain::start(&mut programs, batches, health.clone())?;
-        let requests =
-            if settings.requests { Requests::start(&mut programs, counters) } else { None };
+        let requests = settings
+            .requests
+            .clone()
+            .and_then(|settings| Requests::start(&mut programs, counters, settings));
         let frequency = settings.frequency;
         let is_daemon = settings.window.is_some();
         let naming = Naming::new(&settings, counters.clone(), windows);

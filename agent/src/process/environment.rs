@@ -8,13 +8,14 @@
 //! ```
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::Read as _,
     path::Path,
     sync::{Arc, OnceLock},
 };
 
 use super::identity::service_in_environment;
+use super::stat;
 
 /// Reads at most so much of a process's environment: variables behind it are not looked at.
 const MAX_BYTES: u64 = 256 << 10;
@@ -96,13 +97,13 @@ fn read(proc_root: &Path, pid: u32) -> Option<Vec<u8>> {
 
 /// By the address of the environment in `/proc/PID/stat`: the 48th field behind the name.
 fn has_environment(process: &Path) -> bool {
-    let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
-    let address = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(47));
-    address.is_some_and(|address| address != "0")
+    stat::field(process, 47).is_some_and(|address| address != 0)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     struct Processes(tempfile::TempDir);

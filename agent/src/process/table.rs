@@ -3,7 +3,7 @@
 
 mod missing;
 
-use std::{fs, fs::File, io, path::PathBuf, sync::Arc};
+use std::{fs::File, io, path::PathBuf, sync::Arc};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use sonde_ebpf::StackEnd;
@@ -13,7 +13,7 @@ use super::{
     environment::Environment,
     files::Whereabouts,
     identity::{Evidence, executable_of, thread_name},
-    maps,
+    maps, stat,
 };
 use crate::{
     record::{MappedRegion, ProcessEvent, ProcessEventKind, Sample},
@@ -300,11 +300,7 @@ impl ProcessTable {
     fn is_kernel_thread(&self, pid: u32) -> bool {
         /// `PF_KTHREAD` in `include/linux/sched.h`.
         const KERNEL_THREAD: u64 = 0x0020_0000;
-        let stat = fs::read_to_string(self.proc_root.join(pid.to_string()).join("stat"));
-        let flags = stat.ok().and_then(|stat| {
-            let (_, fields) = stat.rsplit_once(')')?;
-            fields.split_ascii_whitespace().nth(6)?.parse::<u64>().ok()
-        });
+        let flags = stat::field(&self.proc_root.join(pid.to_string()), 6);
         flags.is_some_and(|flags| flags & KERNEL_THREAD != 0)
     }
 

@@ -1,5 +1,6 @@
 //! What the table says of made-up events and a made-up `/proc`.
 
+use std::fs;
 use std::path::Path;
 
 use super::*;

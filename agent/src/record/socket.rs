@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use sonde_ebpf::limits::COMM_BYTES;
-use sonde_ebpf::socket::{ENDS_CHUNKED, HAS_NO_PAYLOAD, MAX_CAPTURED, SocketEvent, SocketHeader};
+use sonde_ebpf::socket::{
+    ENDS_CHUNKED, HAS_NO_PAYLOAD, MAX_CAPTURED, MAY_WAIT, SocketEvent, SocketHeader,
+};
 
 use super::{DecodeError, pod::split_pod};
 
@@ -32,6 +34,8 @@ pub struct SocketCall<'a> {
     pub ends_chunked: bool,
     /// The bytes can't be seen.
     pub has_no_payload: bool,
+    /// A call that received, and would have waited had there been nothing.
+    pub may_wait: bool,
     /// Name of the thread that was first seen to use the socket, padded with zeros.
     pub comm: [u8; COMM_BYTES],
     /// The first of the bytes.
@@ -61,6 +65,7 @@ impl<'a> SocketCall<'a> {
             peer: address(header.family, header.peer, header.peer_port),
             ends_chunked: header.flags & ENDS_CHUNKED != 0,
             has_no_payload: header.flags & HAS_NO_PAYLOAD != 0,
+            may_wait: header.flags & MAY_WAIT != 0,
             comm: header.comm,
             captured,
         })

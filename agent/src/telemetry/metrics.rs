@@ -13,6 +13,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::{Losses, UnwindMetrics, own_usage::OwnUsage};
+use crate::export::otlp::OtlpMetrics;
 use crate::export::push::PushMetrics;
 use crate::process::LookCounts;
 use crate::requests::RequestMetrics;
@@ -83,6 +84,8 @@ pub struct Metrics {
     pub debug_info_losses: Family<ReasonLabels, Counter>,
     /// What became of pushes.
     pub push: PushMetrics,
+    /// What became of spans and metrics that were to be sent.
+    pub otlp: OtlpMetrics,
     /// Requests over HTTP that processes served and sent.
     pub requests: RequestMetrics,
 }
@@ -100,6 +103,7 @@ impl Metrics {
         self.unwind.register(ours);
         self.debuginfod.register(ours);
         self.push.register(ours);
+        self.otlp.register(ours);
         let build = vec![("version", env!("CARGO_PKG_VERSION"))];
         ours.register("build", "Version of this agent", Info::new(build));
         registry

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use reqwest::header::{
-    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
-};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 
 use super::backoff::retry_after;
 use super::batch::Request;
-use super::settings::{Credentials, PushSettings};
+use super::settings::PushSettings;
 
 const PATH: &str = "push.v1.PusherService/Push";
 
@@ -98,14 +96,8 @@ fn endpoint(base: &str) -> Result<Url, SetupError> {
 
 fn headers(settings: &PushSettings) -> Result<HeaderMap, SetupError> {
     let mut headers = HeaderMap::new();
-    for (name, value) in &settings.headers {
-        insert(&mut headers, name, value.expose())?;
-    }
-    if let Some(tenant) = &settings.tenant {
-        insert(&mut headers, "x-scope-orgid", tenant)?;
-    }
-    if let Some(credentials) = &settings.credentials {
-        insert(&mut headers, AUTHORIZATION.as_str(), &authorization(credentials))?;
+    for (name, value) in settings.all_headers() {
+        insert(&mut headers, &name, value.expose())?;
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/proto"));
     Ok(headers)
@@ -118,15 +110,6 @@ fn insert(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), SetupE
     value.set_sensitive(true);
     headers.insert(key, value);
     Ok(())
-}
-
-fn authorization(credentials: &Credentials) -> String {
-    match credentials {
-        Credentials::Bearer(token) => format!("Bearer {}", token.expose()),
-        Credentials::Basic(user, password) => {
-            format!("Basic {}", base64(format!("{user}:{}", password.expose()).as_bytes()))
-        }
-    }
 }
 
 async fn answer(response: Response) -> Answer {
@@ -170,21 +153,6 @@ fn chain(error: &reqwest::Error) -> String {
     std::iter::once(head.to_owned()).chain(texts).collect::<Vec<_>>().join(": ")
 }
 
-/// Standard base64 with padding: basic authentication is its only use here.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let at = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for place in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
-            text.push(if place > chunk.len() { '=' } else { char::from(letter) });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -202,15 +170,6 @@ mod tests {
     fn only_http_addresses_with_a_host_are_taken() {
         for base in ["ftp://h", "localhost:4040", "http://", "", "unix:/run/x"] {
             assert!(matches!(endpoint(base), Err(SetupError::Url { .. })), "{base:?}");
-        }
-    }
-
-    #[test]
-    fn base64_pads_as_the_standard_says() {
-        for (plain, encoded) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("a:~\u{7f}?", "YTp+fz8=")]
-        {
-            assert_eq!(base64(plain.as_bytes()), encoded);
         }
     }
 

@@ -29,6 +29,21 @@ pub struct PushSettings {
     pub longest_pause: Duration,
 }
 
+impl PushSettings {
+    /// What every request carries: further headers, the tenant, and who we are.
+    #[must_use]
+    pub fn all_headers(&self) -> Vec<(String, Secret)> {
+        let mut headers = self.headers.clone();
+        if let Some(tenant) = &self.tenant {
+            headers.push(("x-scope-orgid".to_owned(), tenant.clone().into()));
+        }
+        if let Some(credentials) = &self.credentials {
+            headers.push(("authorization".to_owned(), authorization(credentials).into()));
+        }
+        headers
+    }
+}
+
 /// One way to prove who we are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credentials {
@@ -52,6 +67,44 @@ impl Default for PushSettings {
             flush_timeout: Duration::from_secs(5),
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(60),
+        }
+    }
+}
+
+fn authorization(credentials: &Credentials) -> String {
+    match credentials {
+        Credentials::Bearer(token) => format!("Bearer {}", token.expose()),
+        Credentials::Basic(user, password) => {
+            format!("Basic {}", base64(format!("{user}:{}", password.expose()).as_bytes()))
+        }
+    }
+}
+
+/// Standard base64 with padding: basic authentication is its only use here.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let at = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for place in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
+            text.push(if place > chunk.len() { '=' } else { char::from(letter) });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn base64_pads_as_the_standard_says() {
+        for (plain, encoded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("a:~\u{7f}?", "YTp+fz8=")]
+        {
+            assert_eq!(base64(plain.as_bytes()), encoded);
         }
     }
 }

@@ -44,7 +44,10 @@ impl Connection {
         let RequestHead { facts, asked, expects, minor_version, framing } = head;
         let content_length = framing.length();
         self.pipelines |= self.queue.is_due();
-        let request = Request { facts, asked, expects, minor_version, content_length, transfer };
+        let number = self.requests;
+        self.requests += 1;
+        let request =
+            Request { facts, asked, expects, number, minor_version, content_length, transfer };
         if !self.queue.push(request) {
             self.give_up(GiveUp::TooManyInFlight, found);
             return;

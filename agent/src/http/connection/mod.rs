@@ -40,6 +40,8 @@ pub struct Connection {
     /// By [`Direction`].
     streams: [Stream; 2],
     queue: Queue,
+    /// Requests read so far.
+    requests: u64,
     /// Chunks of responses whose requests were not told of yet: while a client's thread sends, the
     /// answer may come back, and be read by another thread, before the first has returned.
     held: Vec<HeldChunk>,
@@ -70,6 +72,7 @@ impl Connection {
         Self {
             streams: [stream(), stream()],
             queue: Queue::default(),
+            requests: 0,
             held: Vec::new(),
             side: None,
             verdict: Verdict::Undecided,
@@ -117,6 +120,17 @@ impl Connection {
     /// Requests whose responses are not over, oldest first.
     pub fn in_flight(&self) -> impl Iterator<Item = &Request> {
         self.queue.iter().filter(|one| !one.response_over).map(|one| &one.request)
+    }
+
+    /// Requests read so far, those that have ended included.
+    #[must_use]
+    pub const fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Requests that have not ended, from this number on.
+    pub fn since(&self, number: u64) -> impl Iterator<Item = &Request> {
+        self.queue.iter().map(|one| &one.request).filter(move |request| request.number >= number)
     }
 
     /// Memory that is held, in bytes.

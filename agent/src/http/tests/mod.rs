@@ -49,6 +49,7 @@ impl Wire {
             boot_ns: self.now_ns,
             arrived_ns: if direction == Direction::Received { self.now_ns - 1 } else { 0 },
             tid: 7,
+            may_wait: false,
         };
         self.positions[direction as usize] = position.saturating_add(length);
         self.connection.chunk(&chunk, &mut self.found);
