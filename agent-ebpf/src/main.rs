@@ -11,8 +11,8 @@ mod programs;
 
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid,
-    macros::{btf_tracepoint, perf_event, raw_tracepoint},
-    programs::{BtfTracePointContext, PerfEventContext, RawTracePointContext},
+    macros::{btf_tracepoint, fexit, perf_event, raw_tracepoint},
+    programs::{BtfTracePointContext, FExitContext, PerfEventContext, RawTracePointContext},
 };
 use programs::{profile, sockets, walk};
 use sonde_ebpf::socket::SocketEvent;
@@ -60,14 +60,65 @@ pub fn process_exec(_ctx: RawTracePointContext) -> i32 {
 /// Runs when a call has sent bytes on a socket.
 #[btf_tracepoint(function = "sock_send_length")]
 pub fn socket_sent(ctx: BtfTracePointContext) -> i32 {
-    sockets::moved(&ctx, SocketEvent::Sent);
+    sockets::told(&ctx, SocketEvent::Sent);
     0
 }
 
 /// Runs when a call has received bytes from a socket.
 #[btf_tracepoint(function = "sock_recv_length")]
 pub fn socket_received(ctx: BtfTracePointContext) -> i32 {
-    sockets::moved(&ctx, SocketEvent::Received);
+    sockets::told(&ctx, SocketEvent::Received);
+    0
+}
+
+// Kernels before 6.3 have no such tracepoints: the functions below them tell the same.
+
+/// Runs when `inet_sendmsg` has sent.
+#[fexit(function = "inet_sendmsg")]
+pub fn inet_sent(ctx: FExitContext) -> i32 {
+    sockets::returned(&ctx, 3, SocketEvent::Sent);
+    0
+}
+
+/// Runs when `inet6_sendmsg` has sent.
+#[fexit(function = "inet6_sendmsg")]
+pub fn inet6_sent(ctx: FExitContext) -> i32 {
+    sockets::returned(&ctx, 3, SocketEvent::Sent);
+    0
+}
+
+/// Runs when `unix_stream_sendmsg` has sent.
+#[fexit(function = "unix_stream_sendmsg")]
+pub fn unix_sent(ctx: FExitContext) -> i32 {
+    sockets::returned(&ctx, 3, SocketEvent::Sent);
+    0
+}
+
+/// Runs when `inet_sendpage` has sent.
+#[fexit(function = "inet_sendpage")]
+pub fn page_sent(ctx: FExitContext) -> i32 {
+    sockets::returned(&ctx, 5, SocketEvent::Sent);
+    0
+}
+
+/// Runs when `inet_recvmsg` has received.
+#[fexit(function = "inet_recvmsg")]
+pub fn inet_received(ctx: FExitContext) -> i32 {
+    sockets::returned(&ctx, 4, SocketEvent::Received);
+    0
+}
+
+/// Runs when `inet6_recvmsg` has received.
+#[fexit(function = "inet6_recvmsg")]
+pub fn inet6_received(ctx: FExitContext) -> i32 {
+    sockets::returned(&ctx, 4, SocketEvent::Received);
+    0
+}
+
+/// Runs when `unix_stream_recvmsg` has received.
+#[fexit(function = "unix_stream_recvmsg")]
+pub fn unix_received(ctx: FExitContext) -> i32 {
+    sockets::returned(&ctx, 4, SocketEvent::Received);
     0
 }
 

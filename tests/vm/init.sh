@@ -23,6 +23,22 @@ section() {
 	printf '\n@end %s %s\n' "$name" $?
 }
 
+# Every kind of request on a socket, and what the agent tells of the server's.
+requests() {
+	sonde-agent run --requests on --otlp off --collector http://127.0.0.1:1 >/tmp/agent.log 2>&1 &
+	agent=$!
+	tries=0
+	until wget -q -O /dev/null http://127.0.0.1:4041/healthz 2>/dev/null || [ $tries -gt 15 ]; do
+		sleep 1
+		tries=$((tries + 1))
+	done
+	web 50 || echo "web failed"
+	sleep 3
+	wget -q -O - http://127.0.0.1:4041/metrics | grep -E '_losses_total|server_request_duration_seconds_count'
+	kill $agent
+	tail -c 4000 /tmp/agent.log
+}
+
 read -r up _ </proc/uptime
 section booted echo "$up"
 section release uname -r
@@ -32,5 +48,6 @@ while read -r case program; do
 	section "record $case" sonde-agent record --duration 3s -o "/tmp/$case.folded" -- $program
 	section "folded $case" cat "/tmp/$case.folded"
 done </sonde/cases
+section requests requests
 section done true
 poweroff -f

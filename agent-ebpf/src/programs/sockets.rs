@@ -15,7 +15,7 @@ use aya_ebpf::{
     helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_probe_read_user, generated},
     macros::{btf_map, map},
     maps::RingBuf,
-    programs::BtfTracePointContext,
+    programs::{BtfTracePointContext, FExitContext},
 };
 use sonde_ebpf::{
     DropReason,
@@ -54,6 +54,9 @@ static SOCK_LOCAL_PORT: Global<u64> = Global::new(14);
 static SOCK_PEER6: Global<u64> = Global::new(56);
 #[unsafe(no_mangle)]
 static SOCK_LOCAL6: Global<u64> = Global::new(72);
+/// The same of `struct socket`.
+#[unsafe(no_mangle)]
+static SOCKET_SOCK: Global<u64> = Global::new(24);
 
 const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
@@ -98,12 +101,24 @@ const OTHER: u32 = 2;
 /// A connection that was there before us may be in the middle of a body.
 const MAX_MISSES: u32 = 4;
 
-/// A call has moved bytes.
+/// A call has moved bytes: `sk`, what the call returns, and its flags.
 #[inline(always)]
-pub(crate) fn moved(ctx: &BtfTracePointContext, event: SocketEvent) {
-    let sk: *mut c_void = ctx.arg(0);
-    let result: i32 = ctx.arg(1);
-    let call_flags: i32 = ctx.arg(2);
+pub(crate) fn told(ctx: &BtfTracePointContext, event: SocketEvent) {
+    moved(ctx.arg(0), ctx.arg(1), ctx.arg(2), event);
+}
+
+/// A function that moves bytes has returned. Its first argument is a `struct socket`; behind the
+/// `arguments` is what it returned, and the last one is the flags of those that receive.
+#[inline(always)]
+pub(crate) fn returned(ctx: &FExitContext, arguments: usize, event: SocketEvent) {
+    let receives = matches!(event, SocketEvent::Received);
+    let flags: i32 = if receives { ctx.arg(arguments - 1) } else { 0 };
+    let sk: *mut c_void = field(ctx.arg(0), SOCKET_SOCK.load());
+    moved(sk, ctx.arg(arguments), flags, event);
+}
+
+#[inline(always)]
+fn moved(sk: *mut c_void, result: i32, call_flags: i32, event: SocketEvent) {
     let is_end = result == 0 && event as u8 == SocketEvent::Received as u8;
     if result < 0 || (result == 0 && !is_end) || (event as u8 == 1 && call_flags & MSG_PEEK != 0) {
         return;
@@ -160,13 +175,15 @@ pub(crate) fn moved(ctx: &BtfTracePointContext, event: SocketEvent) {
         flags |= MAY_WAIT;
     }
     let told = Told { boot_ns, position, length, event, flags };
+    // Of two buffers each gets half of the room.
+    let room = if payload.buffers[0].bytes < wanted as u64 { 2 * wanted } else { wanted };
     let ends_head = if wanted == 0 {
         send::<0>(socket, &told, &payload, 0)
-    } else if wanted <= SMALL_BYTES {
+    } else if room <= SMALL_BYTES {
         send::<SMALL_BYTES>(socket, &told, &payload, wanted)
-    } else if wanted <= MIDDLE_BYTES {
+    } else if room <= MIDDLE_BYTES {
         send::<MIDDLE_BYTES>(socket, &told, &payload, wanted)
-    } else if wanted <= HEAD_BYTES {
+    } else if room <= HEAD_BYTES {
         send::<HEAD_BYTES>(socket, &told, &payload, wanted)
     } else {
         send::<MAX_CAPTURED>(socket, &told, &payload, wanted)
@@ -202,6 +219,14 @@ pub(crate) fn state_changed(ctx: &BtfTracePointContext) {
         flags: 0,
     };
     send::<0>(socket, &told, &Payload::NONE, 0);
+}
+
+/// A place below `end`, which is a power of two, and known to be. Older verifiers walk into branches
+/// that cannot be, where they know nothing of a number but contradictions; after this they know its
+/// bounds again, which the compiler would leave out.
+#[inline(always)]
+fn within(place: usize, end: usize) -> usize {
+    hint::black_box(place) & (end - 1)
 }
 
 /// A field of a kernel object that the verifier knows.
@@ -281,7 +306,7 @@ fn send<const N: usize>(socket: &Socket, told: &Told, payload: &Payload, wanted:
         if captured >= 4 && captured <= N {
             // SAFETY: so many bytes were written there.
             let last =
-                unsafe { bytes.add((captured - 4) & (N - 1)).cast::<u32>().read_unaligned() };
+                unsafe { bytes.add(within(captured - 4, N)).cast::<u32>().read_unaligned() };
             ends_head = last == u32::from_le_bytes(*b"\r\n\r\n");
         }
     }
@@ -415,14 +440,15 @@ impl Payload {
         }
         // A short first buffer: the head may go on in the second. Halves, for the verifier's sake.
         let half = room / 2;
-        let rest = (wanted.wrapping_sub(size) as u64).min(second.bytes) as usize & (half - 1);
+        let rest = (wanted.wrapping_sub(size) as u64).min(second.bytes).min(half as u64 - 1);
+        let rest = within(rest as usize, half);
         if rest == 0 || size >= half {
             return size;
         }
         // SAFETY: each is less than half of the room.
         let failed = unsafe {
             generated::bpf_probe_read_user(
-                to.add(size & (half - 1)).cast(),
+                to.add(within(size, half)).cast(),
                 rest as u32,
                 second.address as *const c_void,
             )

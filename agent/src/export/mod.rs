@@ -2,5 +2,6 @@
 //! what cannot be kept is dropped under a reason.
 #![forbid(unsafe_code)]
 
+mod http;
 pub mod otlp;
 pub mod push;

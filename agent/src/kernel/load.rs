@@ -5,9 +5,10 @@ use std::{borrow::Borrow, io, os::fd::AsFd as _};
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader, include_bytes_aligned,
     maps::{Map, MapData, PerCpuArray, ProgramArray, RingBuf},
-    programs::{BtfTracePoint, PerfEvent, ProgramError, ProgramFd, ProgramType, RawTracePoint},
+    programs::{PerfEvent, Program, ProgramError, ProgramFd, ProgramType, RawTracePoint},
     sys::is_helper_supported,
 };
+use aya_obj::btf::BtfKind;
 use aya_obj::generated::{
     bpf_func_id,
     bpf_func_id::{BPF_FUNC_loop, BPF_FUNC_task_pt_regs},
@@ -135,6 +136,23 @@ pub struct AcceptedProgram {
     pub verified: Option<u32>,
 }
 
+/// Programs that watch sockets, and what they are attached to.
+const TRACEPOINTS: [(&str, &str); 3] = [
+    ("socket_state", "inet_sock_set_state"),
+    ("socket_sent", "sock_send_length"),
+    ("socket_received", "sock_recv_length"),
+];
+const FUNCTIONS: [(&str, &str); 8] = [
+    ("socket_state", "inet_sock_set_state"),
+    ("inet_sent", "inet_sendmsg"),
+    ("inet6_sent", "inet6_sendmsg"),
+    ("unix_sent", "unix_stream_sendmsg"),
+    ("page_sent", "inet_sendpage"),
+    ("inet_received", "inet_recvmsg"),
+    ("inet6_received", "inet6_recvmsg"),
+    ("unix_received", "unix_stream_recvmsg"),
+];
+
 /// Bytes of a BPF instruction (`struct bpf_insn`).
 const INSTRUCTION_BYTES: u32 = 8;
 
@@ -233,25 +251,33 @@ impl Programs {
     /// Watches calls on sockets.
     ///
     /// # Errors
-    /// If the kernel refuses a program: it tells of such calls since Linux 6.3.
+    /// If the kernel refuses a program. It has tracepoints for such calls since Linux 6.3; before,
+    /// functions are followed, which takes what came with 5.15.
     pub fn start_socket_watch(&mut self) -> Result<(), KernelError> {
-        const PROGRAMS: [(&str, &str); 3] = [
-            ("socket_sent", "sock_send_length"),
-            ("socket_received", "sock_recv_length"),
-            ("socket_state", "inet_sock_set_state"),
-        ];
         let types = Btf::from_sys_fs().map_err(|error| KernelError::Load(error.into()))?;
-        for (name, tracepoint) in PROGRAMS {
-            let refused = |error| KernelError::Program { name, error };
+        let has_tracepoints =
+            types.id_by_type_name_kind("btf_trace_sock_send_length", BtfKind::Typedef).is_ok();
+        let watched = if has_tracepoints { &TRACEPOINTS[..] } else { &FUNCTIONS[..] };
+        for (name, what) in watched {
             let program = self.ebpf.program_mut(name).ok_or(KernelError::Missing(name))?;
-            let program: &mut BtfTracePoint = program.try_into().map_err(refused)?;
-            program.load(tracepoint, &types).map_err(refused)?;
+            let loaded = match program {
+                Program::BtfTracePoint(program) => program.load(what, &types),
+                // Kernels lack some: sendfile has no function of its own since 6.5.
+                Program::FExit(_) if types.id_by_type_name_kind(what, BtfKind::Func).is_err() => {
+                    continue;
+                }
+                Program::FExit(program) => program.load(what, &types),
+                _ => return Err(KernelError::Missing(name)),
+            };
+            loaded.map_err(|error| KernelError::Program { name, error })?;
         }
-        for (name, _) in PROGRAMS {
-            let refused = |error| KernelError::Program { name, error };
-            let program = self.ebpf.program_mut(name).ok_or(KernelError::Missing(name))?;
-            let program: &mut BtfTracePoint = program.try_into().map_err(refused)?;
-            program.attach().map(drop).map_err(refused)?;
+        for (name, _) in watched {
+            let attached = match self.ebpf.program_mut(name) {
+                Some(Program::BtfTracePoint(program)) => program.attach().map(drop),
+                Some(Program::FExit(program)) if program.fd().is_ok() => program.attach().map(drop),
+                _ => continue,
+            };
+            attached.map_err(|error| KernelError::Program { name, error })?;
         }
         Ok(())
     }

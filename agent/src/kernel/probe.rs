@@ -47,7 +47,7 @@ pub fn probe() -> Vec<Feature> {
         feature("perf event cpu-clock", "sampling clock", Required, sampling_clock()),
         feature("perf records of processes", "name short-lived processes", Required, processes()),
         feature("programs of this agent", "sample stacks", Required, own_programs()),
-        feature("tracepoints of socket calls", "measure requests", Optional, socket_calls()),
+        feature("calls on sockets", "measure requests", Optional, socket_calls()),
         feature("host PID namespace", "find processes in /proc", Required, pid_namespace()),
         feature("/proc/kallsyms", "name kernel functions", Optional, kernel_symbols()),
         feature("BTF", "programs that read kernel structures", Optional, btf()),
@@ -126,7 +126,7 @@ fn socket_calls() -> Result<String, String> {
     let mut programs = Programs::load(settings).map_err(|error| error.to_string())?;
     programs.start_socket_watch().map_err(|error| {
         let (release, error) = (kernel_release(), first_line(&error));
-        format!("refused by Linux {release}; they came with 6.3: {error}")
+        format!("refused by Linux {release}, needs 5.15, before 6.3 with fexit: {error}")
     })?;
     let told: Vec<String> = programs.accepted().iter().map(told).collect();
     Ok(told.join("; "))

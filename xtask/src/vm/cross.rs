@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use super::cases::cases;
 use super::guest::Programs;
 use crate::command::{cargo, command, output, run};
+use crate::workloads::C_FLAGS;
 use crate::{packages, place};
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
@@ -41,10 +42,11 @@ fn standard_library() -> Result<()> {
 
 fn workloads(folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
-    for case in cases() {
-        let source = place::workspace().join("tests/workloads").join(case.source);
-        let mut compile = command(COMPILER, case.flags);
-        run(compile.arg("-static").arg(&source).arg("-o").arg(folder.join(case.program)))?;
+    let cases = cases().map(|case| (case.program, case.source, case.flags));
+    for (program, source, flags) in cases.into_iter().chain([("web", "web.c", &C_FLAGS[..])]) {
+        let source = place::workspace().join("tests/workloads").join(source);
+        let mut compile = command(COMPILER, flags);
+        run(compile.arg("-static").arg(&source).arg("-o").arg(folder.join(program)))?;
     }
     Ok(folder.to_owned())
 }

@@ -41,6 +41,7 @@ impl Programs {
         image.link("/bin/sh", "busybox");
         image.copy(&place::workspace().join("tests/vm/init.sh"), "/init")?;
         let mut programs = vec![("sonde-agent", self.agent.clone())];
+        programs.push(("web", self.workloads.join("web")));
         programs.extend(cases().map(|case| (case.program, self.workloads.join(case.program))));
         let mut libraries = BTreeSet::new();
         for (name, program) in programs {

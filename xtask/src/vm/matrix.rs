@@ -15,9 +15,9 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Whether it tells of calls on sockets: 6.3 was the first.
+    /// Whether calls on sockets can be watched there: 5.15 was the first.
     pub(super) fn tells_of_sockets(&self) -> bool {
-        !self.name.starts_with("5.") && !self.name.starts_with("6.1-") && self.name != "6.1"
+        !self.name.starts_with("5.")
     }
 }
 

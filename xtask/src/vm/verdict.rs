@@ -6,8 +6,12 @@ use super::console::Console;
 /// The line of `sonde-agent probe` that tells of the agent's own programs.
 const PROGRAMS: &str = "programs of this agent";
 
-/// The one of the programs that watch sockets, which older kernels have no tracepoints for.
-const SOCKETS: &str = "tracepoints of socket calls";
+/// The one of the programs that watch sockets, which the oldest kernels refuse.
+const SOCKETS: &str = "calls on sockets";
+
+/// Requests of each kind that the guest makes, and the kinds of `tests/workloads/web.c`.
+const REQUESTS: u32 = 50;
+const KINDS: [&str; 7] = ["write", "send", "vector", "message", "file", "six", "unix"];
 
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
@@ -43,6 +47,12 @@ impl Verdict {
             Ok(_) => verdict.failures.push(format!("{SOCKETS}: not expected here")),
             Err(_) => {}
         }
+        if tells_of_sockets {
+            match console.section("requests").and_then(requests) {
+                Ok(told) => verdict.recordings.push(told),
+                Err(why) => verdict.failures.push(why),
+            }
+        }
         for case in cases() {
             match recording(console, case.program).and_then(|folded| case.judge(folded)) {
                 Ok(told) => verdict.recordings.push(told),
@@ -51,6 +61,20 @@ impl Verdict {
         }
         verdict
     }
+}
+
+/// Whether every request of the guest's server was told of.
+fn requests(metrics: &str) -> Result<String, String> {
+    let told = |kind: &&str| {
+        let route = format!("http_route=\"/{kind}\"");
+        let line = metrics.lines().find(|line| line.contains(&route) && line.contains("\"web\""));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()) == Some(REQUESTS)
+    };
+    let missing: Vec<&str> = KINDS.into_iter().filter(|kind| !told(kind)).collect();
+    if missing.is_empty() {
+        return Ok(format!("requests: {REQUESTS} of {} kinds each", KINDS.len()));
+    }
+    Err(format!("requests: not {REQUESTS} of {}:\n{metrics}", missing.join(", ")))
 }
 
 fn recording<'a>(console: &'a Console, case: &str) -> Result<&'a str, String> {
@@ -88,6 +112,17 @@ mod tests {
     fn a_probe_that_loaded_nothing_fails() {
         assert!(programs("yes  programs of this agent  \n", PROGRAMS).is_err());
         assert!(programs("yes  rights  CAP_SYS_ADMIN\n", PROGRAMS).is_err());
+    }
+
+    #[test]
+    fn requests_are_all_told_of_or_what_is_missing_is() {
+        let line = |kind: &str, count: u32| {
+            format!("x_count{{service_name=\"web\",http_route=\"/{kind}\"}} {count}\n")
+        };
+        let all: String = KINDS.iter().map(|kind| line(kind, REQUESTS)).collect();
+        assert!(requests(&all).is_ok());
+        let less = all.replace(&line("six", REQUESTS), &line("six", REQUESTS - 1));
+        assert!(requests(&less).is_err_and(|why| why.starts_with("requests: not 50 of six:")));
     }
 
     #[test]

@@ -11,13 +11,14 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsServiceRequest, metrics_service_client::MetricsServiceClient,
 };
 use prost::Message as _;
+use reqwest::ClientBuilder;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::redirect;
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use super::{OtlpSettings, OtlpSetupError, Protocol};
+use crate::export::http;
 
 /// Sends metrics.
 pub(super) enum MetricsClient {
@@ -29,12 +30,10 @@ pub(super) enum MetricsClient {
 pub(super) fn connect(
     settings: &OtlpSettings,
 ) -> Result<(SpanExporter, MetricsClient), OtlpSetupError> {
-    // A second call finds the provider in place, which is what it wants.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let headers = headers(settings)?;
     match settings.protocol {
-        Protocol::Http => http(settings, headers),
-        Protocol::Grpc => grpc(settings, headers),
+        Protocol::Http => over_http(settings, headers),
+        Protocol::Grpc => over_grpc(settings, headers),
     }
 }
 
@@ -50,21 +49,16 @@ fn headers(settings: &OtlpSettings) -> Result<HeaderMap, OtlpSetupError> {
     Ok(headers)
 }
 
-fn http(
+fn over_http(
     settings: &OtlpSettings,
     headers: HeaderMap,
 ) -> Result<(SpanExporter, MetricsClient), OtlpSetupError> {
     let parsed = |url: &str| {
         reqwest::Url::parse(url).map_err(|_| OtlpSetupError::Url { url: url.to_owned() })
     };
-    let (_, url) = (parsed(&settings.traces)?, parsed(&settings.metrics)?);
-    let client = reqwest::Client::builder()
-        .user_agent(concat!("sonde-agent/", env!("CARGO_PKG_VERSION")))
-        .timeout(settings.timeout)
-        .default_headers(headers)
-        // A redirect may lead to another host, with our credentials.
-        .redirect(redirect::Policy::none())
-        .build()?;
+    let (traces, url) = (parsed(&settings.traces)?, parsed(&settings.metrics)?);
+    let with_headers = |builder: ClientBuilder| builder.default_headers(headers);
+    let client = http::client([&traces, &url], settings.timeout, with_headers)?;
     let spans = SpanExporter::builder()
         .with_http()
         .with_http_client(client.clone())
@@ -76,7 +70,7 @@ fn http(
     Ok((spans, MetricsClient::Http { client, url }))
 }
 
-fn grpc(
+fn over_grpc(
     settings: &OtlpSettings,
     headers: HeaderMap,
 ) -> Result<(SpanExporter, MetricsClient), OtlpSetupError> {
@@ -95,6 +89,8 @@ fn grpc(
 
 fn channel(settings: &OtlpSettings, url: &str) -> Result<Channel, OtlpSetupError> {
     let refused = |_| OtlpSetupError::Url { url: url.to_owned() };
+    // A second call finds the provider in place, which is what it wants.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut endpoint = Endpoint::from_shared(url.to_owned()).map_err(refused)?;
     endpoint = endpoint.timeout(settings.timeout).connect_timeout(settings.timeout);
     if url.starts_with("https:") {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Client, Response, StatusCode, Url};
 
 use super::backoff::retry_after;
 use super::batch::Request;
 use super::settings::PushSettings;
+use crate::export::http;
 
 const PATH: &str = "push.v1.PusherService/Push";
 
@@ -59,14 +60,7 @@ pub(super) struct PushClient {
 impl PushClient {
     pub(super) fn new(settings: &PushSettings) -> Result<Self, SetupError> {
         let url = endpoint(&settings.url)?;
-        // A second call finds the provider in place, which is what it wants.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("sonde-agent/", env!("CARGO_PKG_VERSION")))
-            .timeout(settings.request_timeout)
-            // A redirect may lead to another host, with our credentials, or turn the POST into a GET.
-            .redirect(redirect::Policy::none())
-            .build()?;
+        let client = http::client([&url], settings.request_timeout, |builder| builder)?;
         Ok(Self { client, url, headers: headers(settings)? })
     }
 
