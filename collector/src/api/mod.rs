@@ -7,6 +7,7 @@ mod labels;
 mod params;
 mod profile;
 mod timeline;
+mod traces;
 mod trees;
 mod trust;
 
@@ -84,6 +85,8 @@ impl Api {
             .route("/api/v1/profile/top", get(profile::top))
             .route("/api/v1/profile/timeline", get(timeline::timeline))
             .route("/api/v1/profile/download", get(download::download))
+            .route("/api/v1/traces", get(traces::traces))
+            .route("/api/v1/traces/{trace_id}", get(traces::trace))
             .route("/api/v1/trust", get(trust::trust))
             .route("/api/{*path}", get(no_such_path))
             .layer(from_fn_with_state(self.clone(), within_time))

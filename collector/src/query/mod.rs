@@ -13,6 +13,7 @@ mod selector;
 mod svg;
 mod timeline;
 mod top;
+mod trace;
 mod tree;
 mod trim;
 mod trust;
@@ -31,6 +32,10 @@ pub use selector::{SelectorError, parse_selector, parse_type};
 pub use svg::svg;
 pub use timeline::{KindSeries, by_kind, step_ms};
 pub use top::{Row, Sort, top};
+pub use trace::{
+    Attribute, Newest, ResourceView, SpanSearch, SpanView, Summaries, Summary, Trace,
+    attributes_of, resource_attributes, to_json, to_text,
+};
 pub use tree::{Tree, TreeFrame, keep_under, names_of, service_id};
 pub use trim::{Filler, Node, View, trim};
 pub use trust::{Cost, Count, Trust, trust};
