@@ -38,6 +38,7 @@ mod settings;
 mod signal;
 mod snapshot;
 mod span_rows;
+mod span_services;
 mod symbols;
 mod tables;
 #[cfg(test)]
@@ -60,6 +61,7 @@ pub use select::{
 };
 pub use settings::StoreSettings;
 pub use snapshot::Snapshot;
+pub use span_services::SpanService;
 pub use symbols::{
     FrameId, FrameName, Function, FunctionId, Line, LocationId, Series, SeriesId, StackId,
     StackNode, SymbolLocation, SymbolsView,
