@@ -8,6 +8,7 @@ mod node_id;
 mod pattern;
 mod pprof;
 mod range;
+mod red;
 mod search;
 mod selector;
 mod svg;
@@ -27,6 +28,9 @@ pub use node_id::NodeId;
 pub use pattern::{Pattern, PatternError};
 pub use pprof::{Meaning, OwnStack, encode as encode_pprof, encode_own as encode_own_pprof};
 pub use range::{RangeError, TimeRange};
+pub use red::{
+    Added, DEFAULT_BOUNDS_S, Increases, Reading, RequestLabels, Spread, Steps, Tally, instance,
+};
 pub use search::{Matches, search};
 pub use selector::{SelectorError, parse_selector, parse_type};
 pub use svg::svg;
