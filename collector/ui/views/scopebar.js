@@ -12,7 +12,7 @@ import { Share } from "./share.js";
 
 /** @typedef {import("../model/selector.js").Matcher} Matcher */
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 export function ScopeBar({ session, state }) {
   const matchers = parseSelector(state.view.selector);
   const change = (/** @type {Matcher[]} */ next) => session.navigate({ selector: printSelector(next) });
@@ -35,7 +35,7 @@ export function ScopeBar({ session, state }) {
     </div>`;
 }
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 function TypeChip({ session, state }) {
   const types = /** @type {any[]} */ (state.types.data?.types ?? []);
   const current = types.find(({ id }) => id === (state.view.type || state.tree.data?.type)) ?? types[0];
@@ -65,7 +65,7 @@ function Chip({ session, matcher, onChange, onRemove }) {
     </span>`;
 }
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 function Unreadable({ session, state }) {
   return html`<span class="chip split warn"><span class="inner">filter can't be read: <code>${printable(state.view.selector)}</code></span>
     <button type="button" class="remove" title="Remove the filter" onClick=${() => session.navigate({ selector: "" })}>✕</button></span>`;
@@ -77,7 +77,7 @@ const FORMATS = /** @type {const} */ ([
   ["svg", "SVG", "a flame graph that opens in any browser"],
 ]);
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 function Download({ session }) {
   const scope = session.scope(session.selected());
   return html`
