@@ -168,8 +168,13 @@ export function createSession(router) {
       else emptied = isEmpty(types);
       if (tree !== looked && !tree.pending && tree.data?.whole === 0) { looked = tree; findNearest(); }
     });
+    let wasHere = isHere();
     router.subscribe(({ search }) => {
-      if (!isHere()) return;
+      const back = isHere() && !wasHere;
+      wasHere = isHere();
+      if (!wasHere) return;
+      // While another page was shown, time went on.
+      if (back) resolveNow();
       arrive(parseView(search), store.get().view);
       if (store.get().types.data === null && !store.get().types.pending) begin();
     });

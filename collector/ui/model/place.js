@@ -26,7 +26,7 @@ export const USUAL_RANGE = Object.freeze({ from: "now-15m", until: "now" });
  */
 export function placeOf(pathname) {
   const trace = /^\/trace\/([0-9a-fA-F]{1,32})\/?$/.exec(pathname);
-  if (trace) return { page: "trace", id: trace[1].toLowerCase() };
+  if (trace) return { page: "trace", id: wholeId(trace[1]) };
   const path = pathname.replace(/\/+$/, "");
   return { page: Object.hasOwn(PATHS, path) ? PATHS[path] : "home", id: "" };
 }
@@ -53,5 +53,11 @@ export function link(path, params = {}, range = USUAL_RANGE) {
  * @param {string} text
  */
 export function traceIdIn(text) {
-  return /^\s*(?:0x)?([0-9a-f]{32}|[0-9a-f]{16})\s*$/i.exec(text)?.[1].toLowerCase() ?? null;
+  const found = /^\s*(?:0x)?([0-9a-f]{32}|[0-9a-f]{16})\s*$/i.exec(text);
+  return found && wholeId(found[1]);
+}
+
+/** Older tracers have ids of 16 digits, which are the end of one of 32. @param {string} digits */
+function wholeId(digits) {
+  return digits.toLowerCase().padStart(32, "0");
 }

@@ -19,6 +19,7 @@ import { hueOf, HUES } from "./palette.js";
  * @property {{ name: string, hue: number, spans: number, errors: number }[]} services in order of appearance
  * @property {number} errors
  * @property {number} orphans
+ * @property {boolean} truncated whether the collector has more spans than it answers
  * @property {number} roots rows without a parent that claim none
  */
 
@@ -43,7 +44,7 @@ export function decodeTrace(answer) {
     spans: order.map((at) => given[at]), resources: answer.resources ?? [],
     start: new Float64Array(count), duration: new Float64Array(count), parent: new Int32Array(count),
     depth: new Int32Array(count), end: new Int32Array(count), flag: new Uint8Array(count),
-    services: /** @type {Trace["services"]} */ ([]), errors: 0, orphans: 0, roots: 0,
+    services: /** @type {Trace["services"]} */ ([]), errors: 0, orphans: 0, roots: 0, truncated: answer.truncated === true,
   };
   order.forEach((at, row) => {
     trace.start[row] = startOf[at];

@@ -34,6 +34,7 @@ export function MapPage({ session, state }) {
   const shape = (/** @type {"graph" | "table"} */ key, /** @type {string} */ title) => html`<button type="button" aria-pressed=${view.view === key ? "true" : "false"} onClick=${() => session.navigate({ view: key })}>${title}</button>`;
   return html`
     <main id="content" class=${`page scroll ${isStale(slot) && !slot.quiet ? "stale" : ""}`} aria-busy=${slot.pending ? "true" : "false"}>
+      <h1 class="hidden">Service map</h1>
       <${Failed} slot=${slot} onRetry=${session.retry} />
       ${map && html`
         <${Narrow} session=${session} state=${state} label="Narrow to a service" placeholder="Narrow to a service">
@@ -91,7 +92,7 @@ function Node({ node, spot, view, faded, onOver }) {
   return html`
     <g class=${`map-node ${external ? "external" : ""} ${bad ? "failing" : ""} ${faded ? "faded" : ""}`} transform=${`translate(${spot.x} ${spot.y})`}
       onPointerEnter=${() => onOver(service)} onPointerLeave=${() => onOver(null)} onFocusIn=${() => onOver(service)} onFocusOut=${() => onOver(null)}>
-      ${external ? inside : html`<a href=${link("/service", { name: service }, view)} aria-label=${`${name}: ${words}, ${percent(node.errorRate)} errors`}>${inside}</a>`}
+      ${external ? inside : html`<a href=${link("/service", { name: service }, view)}>${inside}</a>`}
     </g>`;
 }
 

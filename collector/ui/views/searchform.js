@@ -30,8 +30,8 @@ export function SearchForm({ session, state }) {
       <${Field} kind="name-field" title="Route" value=${view.route} placeholder="any" onValue=${(/** @type {string} */ route) => set({ route })} />
       <div class="segments" role="group" aria-label="Status">${STATUSES.map(([key, title]) => html`
         <button type="button" key=${key} aria-pressed=${view.status === key ? "true" : "false"} onClick=${() => set({ status: key })}>${title}</button>`)}</div>
-      <${Field} kind="ms-field" title="Longer than" value=${view.min} placeholder="ms" numeric onValue=${(/** @type {string} */ min) => set({ min })} />
-      <${Field} kind="ms-field" title="Shorter than" value=${view.max} placeholder="ms" numeric onValue=${(/** @type {string} */ max) => set({ max })} />
+      <${Field} kind="ms-field" title="Longer, ms" value=${view.min} placeholder="any" numeric onValue=${(/** @type {string} */ min) => set({ min })} />
+      <${Field} kind="ms-field" title="Shorter, ms" value=${view.max} placeholder="any" numeric onValue=${(/** @type {string} */ max) => set({ max })} />
       <${Attribute} onAdd=${add} />
       <${Field} kind="text-field" title="Text" value=${view.text} placeholder="in names and attributes" onValue=${(/** @type {string} */ text) => set({ text })} />
       ${view.attribute.length > 0 && html`<div class="conditions">${view.attribute.map((one, at) => html`

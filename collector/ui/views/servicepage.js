@@ -43,7 +43,7 @@ function ServiceBar({ session, state, service }) {
   const { view } = state;
   const name = printable(view.name);
   return html`
-    <div class="scopebar" role="group" aria-label="Service">
+    <div class="scopebar" role="region" aria-label="Service">
       <div class="chips"><h1 class="subject">${name}</h1>
         ${service && html`<span class="note">${counted(service.instances, "instance")}${service.spans ? ` · ${counted(service.spans, "span")}` : ""}</span>`}
         ${view.route && html`<span class="chip split"><span class="inner">route <b><code>${printable(view.route)}</code></b></span>

@@ -30,6 +30,7 @@ export function ServicesPage({ session, state, router }) {
   }
   return html`
     <main id="content" class=${`page scroll ${isStale(slot) && !slot.quiet ? "stale" : ""}`} aria-busy=${slot.pending ? "true" : "false"}>
+      <h1 class="hidden">Services</h1>
       <${Failed} slot=${slot} onRetry=${session.retry} />
       ${services ? html`<${Figures} services=${services} />` : !slot.error && html`<div class="figures-strip waiting-strip"></div>`}
       ${services && html`<${Narrow} session=${session} state=${state} label="Narrow the services" placeholder="Narrow by name">

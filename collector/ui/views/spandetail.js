@@ -47,6 +47,7 @@ export function SpanDetail({ trace, row, critical, view, onSelect }) {
         <a class="button" href=${profileLink(span.service, startMs, duration)}>Profile of its time</a>
       </p>
       <${Attributes} title="Attributes" attributes=${span.attributes ?? []} view=${view} />
+      <${Dropped} span=${span} />
       <${Events} trace=${trace} row=${row} />
       <${Links} links=${span.links ?? []} view=${view} />
       <${Attributes} title="Resource" attributes=${resource} view=${view} />
@@ -62,6 +63,13 @@ function Attributes({ title, attributes, view }) {
       return html`<div key=${`${at} ${key}`}><dt>${printable(key)}</dt><dd><span>${printable(text)}</span>
         ${text !== "" && text.length <= 200 && html`<a class="more-like" href=${`${link("/traces", { attribute: `${key}=${text}` }, view)}`} title=${`Find traces with ${printable(key)} = ${printable(text)}`}><span aria-hidden="true">⌕</span><span class="hidden">Find traces with ${printable(key)} = ${printable(text)}</span></a>`}</dd></div>`;
     })}</dl>`;
+}
+
+/** What the program that sent the span left out itself. @param {{ span: any }} props */
+function Dropped({ span }) {
+  const words = [["dropped_attributes", "attribute"], ["dropped_events", "event"], ["dropped_links", "link"]]
+    .filter(([key]) => span[key] > 0).map(([key, one]) => counted(span[key], one));
+  return words.length > 0 && html`<p class="note dropped">Its sender left out ${words.join(", ")}.</p>`;
 }
 
 /** @param {{ trace: Trace, row: number }} props */

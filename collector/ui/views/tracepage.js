@@ -112,7 +112,7 @@ function TraceBar({ state, trace }) {
   const { id } = state.place;
   const root = trace?.spans[0];
   return html`
-    <div class="scopebar" role="group" aria-label="Trace">
+    <div class="scopebar" role="region" aria-label="Trace">
       <div class="chips">
         ${trace ? html`<h1 class="subject">${printable(root.service)} <code>${printable(root.name)}</code></h1>
           <span class="chip"><b>${formatNanoseconds(trace.lengthNs)}</b></span>

@@ -31,6 +31,7 @@ export function TracesPage({ session, state, router }) {
   const nothing = traces?.length === 0 && !stale && !slot.error;
   return html`
     <main id="content" class="page scroll" aria-busy=${slot.pending ? "true" : "false"}>
+      ${!nothing && html`<h1 class="hidden">Traces</h1>`}
       <${SearchForm} session=${session} state=${state} router=${router} />
       <${Failed} slot=${slot} onRetry=${session.retry} />
       ${!nothing && html`<${Scatter} traces=${traces} span=${span} stale=${stale} onOpen=${open} />`}
