@@ -42,13 +42,18 @@ export function decodeHeatmap(answer) {
   };
 }
 
+/** Between a logarithm, which shows few beside thousands, and proportion, which shows where most are. */
+const STEEPNESS = 1.8;
+
 /**
- * 0 for nothing, else 1 … SHADES; the root lets single slow requests be seen beside thousands of fast ones.
+ * 0 for nothing, else 1 … SHADES.
  * @param {number} count
  * @param {number} peak
  */
 export function shade(count, peak) {
-  return count > 0 && peak > 0 ? Math.max(1, Math.ceil(Math.sqrt(count / peak) * SHADES)) : 0;
+  if (!(count > 0) || !(peak > 0)) return 0;
+  const strength = (Math.log1p(count) / Math.log1p(peak)) ** STEEPNESS;
+  return Math.min(Math.max(Math.ceil(strength * SHADES - 1e-9), 1), SHADES);
 }
 
 /** Bounds of a bucket in seconds. @param {Heatmap} heatmap @param {number} bucket @returns {[number, number]} */

@@ -21,20 +21,21 @@ const PAUSE_MS = 120;
  */
 function Jump({ here, found, onPick }) {
   const [text, setText] = useState("");
-  const [options, setOptions] = useState(/** @type {Option[]} */ ([]));
+  const [answer, setAnswer] = useState({ text: "", options: /** @type {Option[]} */ ([]) });
   const asked = useRef(0);
   const field = () => document.getElementById("jump");
   useEffect(() => onCommand("jump", () => field()?.focus()), []);
   useEffect(() => {
     const turn = ++asked.current;
-    if (text.trim() === "") { setOptions([]); return; }
-    setOptions(here(text));
+    if (text.trim() === "") return;
     const timer = setTimeout(async () => {
-      const more = await found(text).catch(() => []);
-      if (asked.current === turn) setOptions([...here(text), ...more]);
+      const options = await found(text).catch(() => []);
+      if (asked.current === turn) setAnswer({ text, options });
     }, PAUSE_MS);
     return () => clearTimeout(timer);
   }, [text]);
+  // Enter right after the last key must mean what is in the field: nothing of this waits for an answer.
+  const options = text.trim() === "" ? [] : [...here(text), ...(answer.text === text ? answer.options : [])];
   const leave = () => { setText(""); field()?.blur(); };
   const pick = (/** @type {string} */ key) => {
     onPick(key.slice(0, key.indexOf(":")), key.slice(key.indexOf(":") + 1));

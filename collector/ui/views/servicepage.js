@@ -22,6 +22,8 @@ export function ServicePage({ session, state, router }) {
   const { services, red, routes, heatmap } = answers;
   const service = /** @type {Service | undefined} */ (services.data?.find((/** @type {Service} */ one) => one.service === view.name));
   const whole = view.route ? ofRoute(routes.data ?? [], view.route) : service ?? null;
+  const failed = [services, red, heatmap, routes].find(({ error }) => error) ?? services;
+  const nothing = services.error && !services.data && !red.data;
   const toTraces = (/** @type {Area} */ area) => router.go(link("/traces", {
     service: view.name, route: view.route, min: milliseconds(area.minS), max: area.maxS === Infinity ? "" : milliseconds(area.maxS),
   }, { from: String(Math.floor(area.fromMs)), until: String(Math.ceil(area.untilMs)) }));
@@ -29,8 +31,8 @@ export function ServicePage({ session, state, router }) {
   return html`
     <${ServiceBar} session=${session} state=${state} service=${service} />
     <main id="content" class="page scroll" aria-busy=${red.pending ? "true" : "false"}>
-      <${Failed} slot=${services.error ? services : red.error ? red : heatmap} onRetry=${session.retry} />
-      ${services.data && !service ? html`<${Unseen} session=${session} state=${state} />` : service && service.requests === null ? html`<${SpansOnly} state=${state} service=${service} />` : html`
+      <${Failed} slot=${failed} onRetry=${session.retry} slim=${!nothing} />
+      ${nothing ? "" : services.data && !service ? html`<${Unseen} session=${session} state=${state} />` : service && service.requests === null ? html`<${SpansOnly} state=${state} service=${service} />` : html`
         <${RedCharts} red=${red.data} whole=${whole} bad=${whole !== null && needsAttention(whole)} span=${span} stale=${isStale(red) && !red.quiet} onPick=${onRange} />
         <${Heat} slot=${heatmap} span=${span} title=${view.route ? `Latency of ${printable(view.route)}` : "Latency of all routes"} onPick=${toTraces} />
         <div class="section-head"><h2>Routes</h2><span class="note">${routes.data ? counted(routes.data.length, "route") : ""}</span></div>

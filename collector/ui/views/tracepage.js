@@ -31,7 +31,7 @@ export function TracePage(props) {
     <main id="content" class="page" aria-busy=${slot.pending ? "true" : "false"}>
       ${slot.error && !unknown && html`<${Failure} error=${slot.error} onRetry=${session.retry} />`}
       ${(unknown || slot.data) && html`<${Unknown} state=${state} said=${slot.error?.message ?? "The trace has no spans."} onRetry=${session.retry} />`}
-      ${slot.pending && html`<div class="sheet"><${SkeletonTable} rows=${14} /></div><${Waiting} what="Loading the trace" />`}
+      ${slot.pending && html`<${SkeletonTable} rows=${14} /><${Waiting} what="Loading the trace" />`}
     </main>`;
 }
 
