@@ -30,6 +30,7 @@ const LIVE_MS = 10_000;
 /** Ends of ranges lie on whole steps of this, so that columns keep their edges from one refresh to the next. */
 const STEP_MS = 10_000;
 const CLOCKS_AGREE_MS = 2000;
+const MOST_SPANS_KEPT = 5000;
 
 const DECODE = /** @type {Record<Question, (answer: any) => any>} */ ({
   services: (answer) => answer.services, red: decodeRed, routes: (answer) => answer.routes, heatmap: decodeHeatmap,
@@ -63,6 +64,9 @@ function questions({ page, id }, view, range) {
   };
 }
 
+/** Of the largest traces only the one that is shown is in memory. @param {any} data */
+const isKept = (data) => !(data?.spans?.length > MOST_SPANS_KEPT);
+
 /** What makes two views of a page views of different things, whose figures must not be mistaken for each other's. */
 const subject = (/** @type {Place} */ place, /** @type {RequestView} */ view) => `${place.page} ${place.id} ${view.name}`;
 
@@ -81,7 +85,7 @@ export function createRequestSession(router) {
   const store = createStore(/** @type {RequestState} */ ({ place: first.place, view, span: spanOf(view) ?? { fromMs: 0, untilMs: 1 }, answers: noAnswers() }));
   const loaders = /** @type {Record<Question, ReturnType<typeof createLoader>>} */ (Object.fromEntries(
     /** @type {[Question, any][]} */ (Object.entries(DECODE)).map(([name, decode]) => [name, createLoader(
-      () => store.get().answers[name], (slot) => store.set({ answers: { ...store.get().answers, [name]: slot } }), decode)])));
+      () => store.get().answers[name], (slot) => store.set({ answers: { ...store.get().answers, [name]: slot } }), decode, isKept)])));
 
   /** @param {RequestView} view */
   function spanOf({ from, until }) {

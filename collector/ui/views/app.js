@@ -14,6 +14,6 @@ export function App({ router, profiles, requests }) {
   useEffect(() => router.subscribe(setPlace), [router]);
   useEffect(() => onTheme(() => redraw((count) => count + 1)), []);
   return html`
-    <div class="frame">${place.page === "profiles" ? html`<${ProfilePage} session=${profiles} />` : html`<${RequestPage} session=${requests} router=${router} />`}</div>
+    <div class="frame">${place.page === "profiles" ? html`<${ProfilePage} session=${profiles} router=${router} />` : html`<${RequestPage} session=${requests} router=${router} />`}</div>
     <${Help} page=${place.page} />`;
 }

@@ -46,11 +46,12 @@ function Jump({ here, found, onPick }) {
     hint=${html`<kbd aria-hidden="true">/</kbd>`} /></div>`;
 }
 
-/** On the profile page: services become filters, functions are found in the graph. @param {import("./profilepage.js").Props} props */
-export function ProfileJump({ session, state }) {
-  return html`<${Jump} here=${(/** @type {string} */ text) => [searchOption(text)]} found=${(/** @type {string} */ text) => suggestions(session, text)}
+/** On the profile page: services become filters, functions are found in the graph. @param {import("./profilepage.js").Props & { router: import("../router.js").Router }} props */
+export function ProfileJump({ session, state, router }) {
+  return html`<${Jump} here=${(/** @type {string} */ text) => traceOption(text) ?? [searchOption(text)]} found=${(/** @type {string} */ text) => suggestions(session, text)}
     onPick=${(/** @type {string} */ what, /** @type {string} */ name) => {
-      if (what === "service") session.navigate({ selector: withService(state.view.selector, name) });
+      if (what === "trace") router.go(link(`/trace/${name}`, {}, state.view));
+      else if (what === "service") session.navigate({ selector: withService(state.view.selector, name) });
       else session.navigate({ q: what === "function" ? exactly(name) : name });
     }} />`;
 }
@@ -59,9 +60,7 @@ export function ProfileJump({ session, state }) {
 export function RequestJump({ state, router }) {
   const { view, span } = state;
   const here = (/** @type {string} */ text) => {
-    const trace = traceIdIn(text);
-    if (trace) return [{ key: `trace:${trace}`, title: html`Open trace <code>${trace}</code>` }];
-    return [{ key: `spans:${text}`, title: html`Find traces: <b>${printable(text)}</b>` }, searchOption(text)];
+    return traceOption(text) ?? [{ key: `spans:${text}`, title: html`Find traces: <b>${printable(text)}</b>` }, searchOption(text)];
   };
   const found = async (/** @type {string} */ text) => {
     const { services } = await ask(address("/services", { from: Math.round(span.fromMs), until: Math.round(span.untilMs) }));
@@ -75,6 +74,12 @@ export function RequestJump({ state, router }) {
     else router.go(link("/profiles", { q: name }, view));
   };
   return html`<${Jump} here=${here} found=${found} onPick=${onPick} />`;
+}
+
+/** @param {string} text */
+function traceOption(text) {
+  const trace = traceIdIn(text);
+  return trace && [{ key: `trace:${trace}`, title: html`Open trace <code>${trace}</code>` }];
 }
 
 /** @param {string} text */

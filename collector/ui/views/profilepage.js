@@ -21,8 +21,8 @@ import { TrustBar } from "./trustbar.js";
 /** @typedef {import("../session.js").State} State */
 /** @typedef {{ session: Session, state: State }} Props */
 
-/** @param {{ session: Session }} props */
-export function ProfilePage({ session }) {
+/** @param {{ session: Session, router: import("../router.js").Router }} props */
+export function ProfilePage({ session, router }) {
   const [state, setState] = useState(session.get());
   useEffect(() => { setState(session.get()); return session.subscribe(setState); }, [session]);
   useEffect(() => { document.title = title(state.view.selector); }, [state.view.selector]);
@@ -30,7 +30,7 @@ export function ProfilePage({ session }) {
   const empty = isEmpty(state.types);
   return html`
     <a class="skip" href="#graph">Skip to the flame graph</a>
-    <${TopBar} ...${props} page="profiles" jump=${html`<${ProfileJump} ...${props} />`} />
+    <${TopBar} ...${props} page="profiles" jump=${html`<${ProfileJump} ...${props} router=${router} />`} />
     ${empty ? html`<main class="page"><${EmptyCollector} /></main>` : html`
       <${ScopeBar} ...${props} />
       <main class="page">

@@ -3,6 +3,7 @@
 
 import { html } from "../vendor/preact-htm.js";
 import { address } from "../api.js";
+import { link } from "../model/place.js";
 import { labelTitle, matcherWords, parseSelector, printSelector } from "../model/selector.js";
 import { printable } from "../model/text.js";
 import { formatValue } from "../model/units.js";
@@ -15,6 +16,7 @@ import { Share } from "./share.js";
 /** @param {import("./profilepage.js").Props} props */
 export function ScopeBar({ session, state }) {
   const matchers = parseSelector(state.view.selector);
+  const service = matchers?.find(({ name, op }) => name === "service_name" && op === "=");
   const change = (/** @type {Matcher[]} */ next) => session.navigate({ selector: printSelector(next) });
   return html`
     <div class="scopebar" role="group" aria-label="Scope">
@@ -30,6 +32,7 @@ export function ScopeBar({ session, state }) {
               onDone=${(/** @type {Matcher} */ next) => { close(); change([...matchers, next]); }} />`}
           <//>`}
       </div>
+      ${service && html`<a class="button" href=${link("/service", { name: service.value }, state.view)}>Service</a>`}
       <${Download} session=${session} state=${state} />
       <${Share} state=${state} />
     </div>`;
