@@ -37,12 +37,17 @@ export function drawScatter(canvas, { dots, scale, span, width, height }, colour
   }
   for (const failed of [false, true]) {
     context.fillStyle = failed ? colours.bad : colours.accent;
-    context.globalAlpha = failed ? 0.9 : 0.5;
-    context.beginPath();
-    for (const { x, y, radius } of dots.filter((dot) => dot.failed === failed)) addMark(context, x, y, radius, failed);
-    context.fill();
+    context.strokeStyle = colours.panel;
+    // Each by itself: where many lie on each other it gets darker, and their edges stay apart.
+    for (const { x, y, radius } of dots.filter((dot) => dot.failed === failed)) {
+      context.beginPath();
+      addMark(context, x, y, radius, failed);
+      context.globalAlpha = failed ? 0.9 : 0.55;
+      context.fill();
+      context.globalAlpha = 1;
+      context.stroke();
+    }
   }
-  context.globalAlpha = 1;
   context.fillStyle = colours.line;
   context.fillRect(LEFT, height - AXIS, width - LEFT, 1);
   context.save();

@@ -5,6 +5,8 @@
 
 /** How far a pointer may be from a point, pixels. */
 const REACH = 14;
+/** Shorter stretches of time have no ticks. */
+const SHORTEST_MS = 5000;
 
 /**
  * Whole powers of ten around all durations.
@@ -17,6 +19,21 @@ export function scaleOf(durations) {
   const low = Math.floor(Math.log10(real.reduce((least, ms) => Math.min(least, ms), Infinity)) + 1e-9);
   const high = Math.ceil(Math.log10(real.reduce((most, ms) => Math.max(most, ms), 0)) - 1e-9);
   return { low, high: Math.max(high, low + 1) };
+}
+
+/**
+ * The time that is drawn: where only the newest are here, their time, for the rest of the range would be empty and untrue.
+ * @param {{ start_ms: number }[]} traces
+ * @param {boolean} more whether there are others that are not here
+ * @param {import("./range.js").Span} span
+ * @returns {import("./range.js").Span}
+ */
+export function timeOf(traces, more, span) {
+  if (!more || traces.length === 0) return span;
+  const oldest = traces.reduce((least, { start_ms }) => Math.min(least, start_ms), span.untilMs);
+  const newest = traces.reduce((most, { start_ms }) => Math.max(most, start_ms), span.fromMs);
+  const air = Math.max((newest - oldest) * 0.03, (SHORTEST_MS - (newest - oldest)) / 2, 0);
+  return { fromMs: oldest - air, untilMs: newest + air };
 }
 
 /** @param {Scale} scale @param {number} height @param {number} ms */

@@ -5,7 +5,7 @@ import { html, useLayoutEffect, useMemo, useRef, useState } from "../vendor/prea
 import { drawScatter, LEFT, yOf } from "../drawing/scatter.js";
 import { themeColours } from "../drawing/surface.js";
 import { clock } from "../model/range.js";
-import { nearest, radiusOf, scaleOf } from "../model/scatter.js";
+import { nearest, radiusOf, scaleOf, timeOf } from "../model/scatter.js";
 import { printable } from "../model/text.js";
 import { xOf } from "../model/timeline.js";
 import { counted, formatNanoseconds } from "../model/units.js";
@@ -14,12 +14,13 @@ import { useWidth } from "./width.js";
 const HEIGHT = 150;
 const RIGHT = 16;
 
-/** @param {{ traces: any[] | null, span: import("../model/range.js").Span, stale: boolean, onOpen: (id: string) => void }} props */
-export function Scatter({ traces, span, stale, onOpen }) {
+/** @param {{ traces: any[] | null, more: boolean, span: import("../model/range.js").Span, stale: boolean, onOpen: (id: string) => void }} props */
+export function Scatter({ traces, more, span: whole, stale, onOpen }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const place = useRef(/** @type {HTMLElement | null} */ (null));
   const width = useWidth(place);
   const [over, setOver] = useState(-1);
+  const span = useMemo(() => timeOf(traces ?? [], more, whole), [traces, more, whole]);
   const scale = useMemo(() => scaleOf((traces ?? []).map(({ duration_ms }) => duration_ms)), [traces]);
   const dots = useMemo(() => (traces ?? []).map(({ start_ms, duration_ms, spans, errors }) => ({
     x: LEFT + xOf(span, Math.max(width - LEFT - RIGHT, 1), start_ms), y: yOf(scale, HEIGHT, duration_ms), radius: radiusOf(spans), failed: errors > 0,

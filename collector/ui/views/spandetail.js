@@ -16,6 +16,8 @@ import { counted, formatNanoseconds, formatShare } from "../model/units.js";
 /** Profiles count in windows: some time on both sides catches the windows a span lies in. */
 const AROUND_MS = 60_000;
 const STEP_MS = 10_000;
+/** Characters that no longer fit beside a name. */
+const LONG = 60;
 
 /** @param {{ trace: Trace, row: number, critical: ReadonlyMap<number, [number, number][]>, view: { from: string, until: string }, onSelect: (row: number) => void }} props */
 export function SpanDetail({ trace, row, critical, view, onSelect }) {
@@ -54,13 +56,18 @@ export function SpanDetail({ trace, row, critical, view, onSelect }) {
     </aside>`;
 }
 
+/** What is long or has lines gets the whole width. @param {string} text */
+function shape(text) {
+  return text.length > LONG || text.includes("\n") ? "long" : "";
+}
+
 /** @param {{ title: string, attributes: Attribute[], view: { from: string, until: string } }} props */
 function Attributes({ title, attributes, view }) {
   return attributes.length > 0 && html`
     <h3>${title}</h3>
     <dl class="attributes">${attributes.map(({ key, value }, at) => {
       const text = valueText(value);
-      return html`<div key=${`${at} ${key}`}><dt>${printable(key)}</dt><dd><span>${printable(text)}</span>
+      return html`<div key=${`${at} ${key}`} class=${shape(text)}><dt>${printable(key)}</dt><dd><span>${printable(text, true)}</span>
         ${text !== "" && text.length <= 200 && html`<a class="more-like" href=${`${link("/traces", { attribute: `${key}=${text}` }, view)}`} title=${`Find traces with ${printable(key)} = ${printable(text)}`}><span aria-hidden="true">⌕</span><span class="hidden">Find traces with ${printable(key)} = ${printable(text)}</span></a>`}</dd></div>`;
     })}</dl>`;
 }
@@ -79,7 +86,7 @@ function Events({ trace, row }) {
     <h3>${counted(events.length, "event")}</h3>
     <ol class="events">${events.map((event, at) => html`
       <li key=${at}><p><b>${printable(event.name)}</b> <span class="third">${afterStart(Number(event.offset_ns) - trace.start[row])}</span></p>
-        ${event.attributes?.length > 0 && html`<dl class="attributes">${event.attributes.map((/** @type {Attribute} */ { key, value }) => html`<div key=${key}><dt>${printable(key)}</dt><dd><span>${printable(valueText(value), true)}</span></dd></div>`)}</dl>`}</li>`)}</ol>`;
+        ${event.attributes?.length > 0 && html`<dl class="attributes">${event.attributes.map((/** @type {Attribute} */ { key, value }) => html`<div key=${key} class=${shape(valueText(value))}><dt>${printable(key)}</dt><dd><span>${printable(valueText(value), true)}</span></dd></div>`)}</dl>`}</li>`)}</ol>`;
 }
 
 /** @param {number} ns from the start of the span */

@@ -34,7 +34,7 @@ export function TracesPage({ session, state, router }) {
       ${!nothing && html`<h1 class="hidden">Traces</h1>`}
       <${SearchForm} session=${session} state=${state} router=${router} />
       <${Failed} slot=${slot} onRetry=${session.retry} />
-      ${!nothing && html`<${Scatter} traces=${traces} span=${span} stale=${stale} onOpen=${open} />`}
+      ${!nothing && html`<${Scatter} traces=${traces} more=${slot.data?.more === true} span=${span} stale=${stale} onOpen=${open} />`}
       ${nothing ? html`<${Nothing} session=${session} state=${state} />` : html`
         <${ResultBar} session=${session} state=${state} />
         <div class=${`sheet ${stale ? "stale" : ""}`}>${traces ? html`<${TraceTable} session=${session} state=${state} traces=${traces} onOpen=${open} />` : !slot.error && html`<${SkeletonTable} rows=${12} />`}</div>`}

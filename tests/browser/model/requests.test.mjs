@@ -5,7 +5,7 @@ import { areaOf, bucketAt, decodeHeatmap, shade, SHADES } from "../../../collect
 import { layOut } from "../../../collector/ui/model/layers.js";
 import { link, placeOf, traceIdIn } from "../../../collector/ui/model/place.js";
 import { parseRequestView, printRequestView } from "../../../collector/ui/model/requestview.js";
-import { heightOf, nearest, scaleOf } from "../../../collector/ui/model/scatter.js";
+import { heightOf, nearest, scaleOf, timeOf } from "../../../collector/ui/model/scatter.js";
 import { decodeRed, sparkPath, stepAt, stretches } from "../../../collector/ui/model/series.js";
 import { decodeMap, nearTo, portsOf, thickness } from "../../../collector/ui/model/servicemap.js";
 import { arranged, ofRoute, percent, rate, seconds, totals } from "../../../collector/ui/model/services.js";
@@ -127,6 +127,15 @@ test("durations are placed by their logarithm, hostile ones included", () => {
   assert.equal(heightOf(scale, 100, 0), 100);
   assert.equal(nearest([{ x: 10, y: 10 }, { x: 50, y: 50 }], 48, 52), 1);
   assert.equal(nearest([{ x: 10, y: 10 }], 100, 100), -1);
+});
+
+test("where only the newest traces are here, their time is drawn and no empty range before it", () => {
+  const whole = { fromMs: 0, untilMs: 900_000 };
+  const traces = [{ start_ms: 890_000 }, { start_ms: 790_000 }];
+  assert.deepEqual(timeOf(traces, false, whole), whole);
+  assert.deepEqual(timeOf([], true, whole), whole);
+  assert.deepEqual(timeOf(traces, true, whole), { fromMs: 787_000, untilMs: 893_000 });
+  assert.deepEqual(timeOf([{ start_ms: 5000 }], true, whole), { fromMs: 2500, untilMs: 7500 });
 });
 
 const size = { nodeWidth: 100, nodeHeight: 40, gapX: 50, gapY: 20 };
