@@ -149,7 +149,13 @@ export function createRequestSession(router) {
 
   return {
     get: store.get, subscribe: store.subscribe, navigate,
-    refresh: () => refresh(),
+    /** Asks everything again, also where neither the question nor the clock has moved. */
+    refresh() {
+      const before = asked();
+      refresh();
+      const now = asked();
+      for (const name of /** @type {Question[]} */ (Object.keys(now))) if (now[name] === before[name]) loaders[name].again();
+    },
     /** Asks again what failed. */
     retry() {
       for (const name of /** @type {Question[]} */ (Object.keys(asked()))) if (store.get().answers[name].error) loaders[name].again();

@@ -7,14 +7,14 @@ import { Failure } from "./states.js";
 
 /** @param {{ title: string, what: string, view: { from: string, until: string }, onRange?: () => void, children?: unknown }} props */
 export function NothingYet({ title, what, view, onRange, children }) {
-  const { origin, hostname, protocol } = location;
+  const { origin } = location;
   return html`
     <section class="state">
       <h1>${title}</h1>
       <p>${what} in “${rangeTitle(view.from, view.until)}”.</p>
       <ol>
         <li>See the requests of every process of a host, without changing one: <code>sudo sonde-agent run --requests on --collector ${origin}</code></li>
-        <li>Or point any OpenTelemetry SDK here: <code>OTEL_EXPORTER_OTLP_ENDPOINT=${protocol}//${hostname}:4318</code></li>
+        <li>Or point any OpenTelemetry SDK here; ports 4317 and 4318 take it too: <code>OTEL_EXPORTER_OTLP_ENDPOINT=${origin}</code></li>
       </ol>
       ${children}
       ${onRange && view.from !== "now-24h" && html`<p class="row"><button type="button" class="button" onClick=${onRange}>Look at the last 24 hours</button></p>`}

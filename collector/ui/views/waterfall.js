@@ -43,6 +43,7 @@ export function Waterfall(props) {
     return () => watch.disconnect();
   }, []);
   useEffect(() => onCommand("graph", () => scroller.current?.focus()), []);
+  useEffect(() => { if (isNowhere(document.activeElement)) scroller.current?.focus({ preventScroll: true }); }, []);
   useLayoutEffect(() => {
     const [element, at] = [scroller.current, shown.indexOf(selected)];
     if (!element || at < 0) return;
@@ -67,6 +68,11 @@ export function Waterfall(props) {
         </div>
       </div>
     </section>`;
+}
+
+/** Whether keys go to nothing in particular. @param {Element | null} focused */
+function isNowhere(focused) {
+  return focused === null || focused === document.body || focused.matches("main");
 }
 
 /** @param {{ stretch: Stretch }} props */
