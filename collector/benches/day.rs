@@ -248,7 +248,7 @@ async fn ingest(store: &Store, services: &Arc<Vec<Service>>, hours: i64) -> Resu
                 let samples = profiles.iter().flat_map(|profile| &profile.samples);
                 let sum: i64 = samples.map(|sample| sample.value).sum();
                 let digest = (window.unsigned_abs() << 2 | first as u64).into();
-                append(&store, Push { digest, profiles }).await.map(|()| sum)
+                append(&store, Push { digest, profiles, ..Push::default() }).await.map(|()| sum)
             });
         }
         while tasks.len() > 12 {

@@ -108,7 +108,7 @@ fn ingest(runtime: &Runtime, store: &Store, profiles: Vec<Profile>) -> f64 {
             let store = store.clone();
             tokio::spawn(async move {
                 for (digest, profile) in queue {
-                    let push = Push { digest, profiles: vec![profile] };
+                    let push = Push { digest, profiles: vec![profile], ..Push::default() };
                     store.append(push).await.expect("the push is stored");
                 }
             })

@@ -4,9 +4,11 @@
 pub mod api;
 pub mod config;
 pub mod ingest;
+pub mod metric;
 pub mod profile;
 pub mod query;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod trace;
 pub mod ui;

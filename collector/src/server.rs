@@ -1,4 +1,4 @@
-//! One port for everything: the routes together, with limits on what a client may ask of the
+//! One port for everything, and OTLP's own two: the routes together, with limits on what a client may ask of the
 //! server before any handler runs.
 
 mod connections;
@@ -10,14 +10,19 @@ use std::sync::Arc;
 
 use axum::Router;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::api::Api;
 use crate::config::Settings;
+use crate::ingest::Otlp;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{self, Metrics};
 use crate::{ingest, ui};
 
 pub use connections::serve;
+
+const LISTEN: &str = "--listen";
 
 /// Why the collector did not run.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +30,15 @@ pub enum ServerError {
     /// The port is somebody else's.
     #[error(
         "port {port} of {ip} is taken: stop the other program, or choose another with \
-         --listen {ip}:PORT", port = .0.port(), ip = .0.ip()
+         {flag} {ip}:PORT{or_off}", port = .address.port(), ip = .address.ip(),
+        or_off = if *.flag == LISTEN { "" } else { ", or none with off" }
     )]
-    PortTaken(SocketAddr),
+    PortTaken {
+        /// The address.
+        address: SocketAddr,
+        /// The flag that chooses another.
+        flag: &'static str,
+    },
     /// The address cannot be listened on for another reason.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -43,23 +54,34 @@ pub enum ServerError {
 
 /// All routes over an open store.
 pub fn routes(store: &Store, settings: &Settings, metrics: &Arc<Metrics>) -> Router {
+    let otlp = otlp(store, settings, metrics);
+    routes_with(store, settings, metrics, &otlp)
+}
+
+fn otlp(store: &Store, settings: &Settings, metrics: &Arc<Metrics>) -> Otlp {
+    Otlp::new(store.clone(), settings.limits.clone(), metrics.ingest.clone())
+}
+
+fn routes_with(store: &Store, settings: &Settings, metrics: &Arc<Metrics>, otlp: &Otlp) -> Router {
     let api = Api::new(store.clone(), &settings.api);
     let ingest = ingest::routes(store.clone(), settings.limits.clone(), metrics.ingest.clone());
     let routes = Router::new()
         .merge(api.routes())
+        .merge(otlp.http_routes())
+        .merge(otlp.grpc_routes())
         .merge(ingest)
         .merge(telemetry::routes(Arc::clone(metrics)))
         .merge(ui::routes());
     guard::around(routes, metrics)
 }
 
-/// Binds the port.
+/// Binds the port that `flag` chooses.
 ///
 /// # Errors
 /// It is taken, or the system refuses.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
+pub async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address).await.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => ServerError::PortTaken(address),
+        io::ErrorKind::AddrInUse => ServerError::PortTaken { address, flag },
         _ => ServerError::Listen { address, source },
     })
 }
@@ -71,12 +93,36 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
 /// The port or the store cannot be had.
 pub async fn run(settings: Settings, started: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
     // The port first: it is the commonest mistake and the cheapest check.
-    let listener = bind(settings.listen).await?;
+    let listener = bind(settings.listen, LISTEN).await?;
+    let mut beside = Vec::new();
+    for (of, flag) in [(settings.otlp_grpc(), "--otlp-grpc"), (settings.otlp_http(), "--otlp-http")]
+    {
+        if let Some(address) = of.address() {
+            beside.push((bind(address, flag).await?, flag));
+        }
+    }
     let stop = stop_signal();
     let metrics = Arc::new(Metrics::default());
     let store = Store::open_with(settings.store.clone(), metrics.store.clone()).await?;
     started(listener.local_addr().unwrap_or(settings.listen));
-    serve(listener, routes(&store, &settings, &metrics), metrics, stop).await;
+    let otlp = otlp(&store, &settings, &metrics);
+    let (stopping, stopped) = watch::channel(false);
+    let mut serving = JoinSet::new();
+    for (listener, flag) in beside {
+        let grpc = flag == "--otlp-grpc";
+        let routes = if grpc { otlp.grpc_routes() } else { otlp.http_routes() };
+        let routes = guard::around(routes, &metrics);
+        let mut stopped = stopped.clone();
+        let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
+        serving.spawn(serve(listener, routes, Arc::clone(&metrics), stop));
+    }
+    let routes = routes_with(&store, &settings, &metrics, &otlp);
+    let stop = async {
+        stop.await;
+        stopping.send_replace(true);
+    };
+    serve(listener, routes, metrics, stop).await;
+    serving.join_all().await;
     tracing::info!("writing out what is in memory");
     store.close().await;
     Ok(())

@@ -20,7 +20,8 @@ use crate::api::gzip;
 struct Files;
 
 /// Pages of the application; each is the same document, which reads its address.
-const PAGES: [&str; 7] = ["/", "/fleet", "/services", "/profiles", "/traces", "/map", "/agents"];
+const PAGES: [&str; 7] =
+    ["/", "/services", "/service", "/profiles", "/traces", "/trace/{trace_id}", "/map"];
 
 /// Smaller files gain nothing from compression.
 const WORTH_COMPRESSING: usize = 512;

@@ -31,12 +31,13 @@ const answers = new Map();
 /**
  * The address of a question. Parameters that are empty are left out, so equal questions are equal strings.
  * @param {string} path
- * @param {Record<string, string | number | undefined>} [params]
+ * @param {Record<string, string | number | undefined | string[]>} [params] a list is said once for each of its values
  */
 export function address(path, params = {}) {
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(params)) {
-    if (value !== undefined && value !== "") query.set(key, String(value));
+    if (Array.isArray(value)) value.forEach((one) => query.append(key, one));
+    else if (value !== undefined && value !== "") query.set(key, String(value));
   }
   const text = query.toString();
   return `${BASE}${path}${text ? `?${text}` : ""}`;

@@ -1,7 +1,7 @@
 // @ts-check
 // Things a key or a button asks of whichever view can do them.
 
-/** @typedef {"find" | "jump" | "next-match" | "previous-match" | "zoom-in" | "zoom-out" | "reset-zoom" | "help" | "graph"} Command */
+/** @typedef {"find" | "jump" | "next-match" | "previous-match" | "zoom-in" | "zoom-out" | "reset-zoom" | "help" | "graph" | "open-all" | "close-all"} Command */
 
 /** @type {Map<Command, () => void>} */
 const handlers = new Map();

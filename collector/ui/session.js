@@ -1,6 +1,6 @@
 // @ts-check
-// Ties the address, the clock and the collector together: a view comes in, questions go out, answers are kept.
-// Draws nothing.
+// Ties the address, the clock and the collector together for the profile page: a view comes in, questions go out,
+// answers are kept. Draws nothing.
 
 import { address, ask } from "./api.js";
 import { createStore } from "./store.js";
@@ -37,8 +37,10 @@ const WAITING_MS = 4_000;
 /** Widest graph to ask for, pixels. */
 const MOST_PIXELS = 16_384;
 
-export function createSession() {
-  const view = parseView(location.search);
+/** @param {import("./router.js").Router} router */
+export function createSession(router) {
+  const isHere = () => router.get().place.page === "profiles";
+  const view = parseView(isHere() ? router.get().search : "");
   const store = createStore(/** @type {State} */ ({
     view, span: resolveRange(view.from, view.until, Date.now()) ?? { fromMs: 0, untilMs: 1 }, width: 0,
     types: emptySlot(), tree: emptySlot(), top: emptySlot(), timeline: emptySlot(), trust: emptySlot(),
@@ -112,11 +114,7 @@ export function createSession() {
    * @param {{ replace?: boolean }} [how] replace: typing in a field is no step to go back to
    */
   function navigate(change, { replace = false } = {}) {
-    const before = store.get().view;
-    const next = { ...before, ...change };
-    const url = `${location.pathname}${printView(next)}`;
-    if (printView(next) !== printView(before)) history[replace ? "replaceState" : "pushState"](null, "", url);
-    arrive(next, before);
+    router.go(`/profiles${printView({ ...store.get().view, ...change })}`, { replace });
   }
 
   /**
@@ -142,7 +140,7 @@ export function createSession() {
   }
 
   async function tick() {
-    if (document.hidden) return;
+    if (document.hidden || !isHere()) return;
     const { view, types } = store.get();
     if (types.data === null) return begin();
     if (isEmpty(types)) {
@@ -170,13 +168,22 @@ export function createSession() {
       else emptied = isEmpty(types);
       if (tree !== looked && !tree.pending && tree.data?.whole === 0) { looked = tree; findNearest(); }
     });
-    addEventListener("popstate", () => arrive(parseView(location.search), store.get().view));
+    let wasHere = isHere();
+    router.subscribe(({ search }) => {
+      const back = isHere() && !wasHere;
+      wasHere = isHere();
+      if (!wasHere) return;
+      // While another page was shown, time went on.
+      if (back) resolveNow();
+      arrive(parseView(search), store.get().view);
+      if (store.get().types.data === null && !store.get().types.pending) begin();
+    });
     document.addEventListener("visibilitychange", tick);
     const waiting = () => store.get().types.data === null || isEmpty(store.get().types);
     setInterval(() => { if (waiting()) tick(); }, WAITING_MS);
     setInterval(() => { if (!waiting()) tick(); }, LIVE_MS);
     store.set({ types: { ...store.get().types, key: address("/profile/types", { from: "now-30d", until: "now" }) } });
-    await begin();
+    if (isHere()) await begin();
   }
 
   /** What the collector has, and its clock; everything else follows. */

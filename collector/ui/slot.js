@@ -29,8 +29,9 @@ export function isStale(slot) {
  * @param {() => Slot<T>} get
  * @param {(slot: Slot<T>) => void} set
  * @param {(answer: any) => T} decode
+ * @param {(data: T) => boolean} [isKept] whether the answer is remembered for the way back; the very large are not
  */
-export function createLoader(get, set, decode) {
+export function createLoader(get, set, decode, isKept = () => true) {
   let abort = new AbortController();
   /**
    * @param {string} key
@@ -46,7 +47,7 @@ export function createLoader(get, set, decode) {
     set({ ...get(), key, pending: true, quiet, error: quiet ? get().error : null });
     try {
       const data = decode(await fetchAnswer(key, abort.signal));
-      remember(key, data);
+      if (isKept(data)) remember(key, data);
       if (get().key === key) set({ key, shown: key, data, error: null, pending: false, quiet });
     } catch (error) {
       const failure = /** @type {any} */ (error);

@@ -27,7 +27,9 @@ impl Collector {
     pub fn start(folder: &Path) -> Result<Self> {
         let port = free_port()?;
         let mut command = Command::new(binary("SONDE_COLLECTOR_BIN")?);
-        command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"]);
+        // The one port takes OTLP too; its own two would be the same for all tests.
+        command.args(["serve", "--otlp-grpc", "off", "--otlp-http", "off"]);
+        command.args(["--listen", &format!("127.0.0.1:{port}"), "--data"]);
         command.arg(folder.join("data"));
         let log = folder.join(format!("collector-{port}.log"));
         let mut process = Process::start(command, &log)?;

@@ -24,6 +24,10 @@ pub(super) enum ApiError {
     NoSuchPath(String),
     #[error("nothing was found to {0}: choose a wider range or another selector")]
     Nothing(&'static str),
+    #[error(
+        "there is no trace {0}: it was not sent here, not sampled, or is older than what is kept"
+    )]
+    NoTrace(String),
     #[error("too many questions at once: ask again in a few seconds")]
     Busy,
     #[error("no answer within {0} s: choose a shorter range or a narrower selector")]
@@ -49,7 +53,7 @@ impl ApiError {
             | Self::Range(_)
             | Self::Pattern(_)
             | Self::Store(StoreError::BadSelect(_)) => StatusCode::BAD_REQUEST,
-            Self::NoSuchPath(_) | Self::Nothing(_) => StatusCode::NOT_FOUND,
+            Self::NoSuchPath(_) | Self::Nothing(_) | Self::NoTrace(_) => StatusCode::NOT_FOUND,
             Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::TooSlow(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) if error.is_retryable() => StatusCode::SERVICE_UNAVAILABLE,

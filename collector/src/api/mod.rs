@@ -6,7 +6,11 @@ mod error;
 mod labels;
 mod params;
 mod profile;
+mod red;
+mod servicemap;
+mod services;
 mod timeline;
+mod traces;
 mod trees;
 mod trust;
 
@@ -84,6 +88,13 @@ impl Api {
             .route("/api/v1/profile/top", get(profile::top))
             .route("/api/v1/profile/timeline", get(timeline::timeline))
             .route("/api/v1/profile/download", get(download::download))
+            .route("/api/v1/services", get(services::services))
+            .route("/api/v1/services/red", get(services::red))
+            .route("/api/v1/services/routes", get(services::routes))
+            .route("/api/v1/services/heatmap", get(services::heatmap))
+            .route("/api/v1/servicemap", get(servicemap::servicemap))
+            .route("/api/v1/traces", get(traces::traces))
+            .route("/api/v1/traces/{trace_id}", get(traces::trace))
             .route("/api/v1/trust", get(trust::trust))
             .route("/api/{*path}", get(no_such_path))
             .layer(from_fn_with_state(self.clone(), within_time))

@@ -5,7 +5,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::{FromRequestParts, RawQuery};
 use axum::http::request::Parts;
-use rustc_hash::FxHashMap;
 
 use super::error::ApiError;
 use crate::profile::ProfileType;
@@ -15,7 +14,7 @@ use crate::store::{Matcher, Select, Snapshot, Test};
 const DEFAULT_TYPE: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 
 /// The parameters of one request; of a name that is given twice the last counts.
-pub(super) struct Params(FxHashMap<String, String>);
+pub(super) struct Params(Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = ApiError;
@@ -27,7 +26,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     }
 }
 
-fn parse(query: &str) -> Result<FxHashMap<String, String>, ApiError> {
+fn parse(query: &str) -> Result<Vec<(String, String)>, ApiError> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {
@@ -97,7 +96,13 @@ impl Question {
 impl Params {
     /// A parameter that is given and not empty.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
+        self.all(name).last().filter(|text| !text.is_empty())
+    }
+
+    /// Every value of a parameter that may be given more than once.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let named = self.0.iter().filter(move |(given, _)| given == name);
+        named.map(|(_, value)| value.as_str())
     }
 
     /// A whole number within bounds.

@@ -179,7 +179,7 @@ mod tests {
             samples: vec![Sample { series: 0, stack: vec![0], value: 1 }],
         };
         let digest = u128::from(store.snapshot().version()) + 1;
-        store.append(Push { digest, profiles: vec![profile] }).await.unwrap();
+        store.append(Push { digest, profiles: vec![profile], ..Push::default() }).await.unwrap();
     }
 
     /// Asks, and says whether that took a merge.

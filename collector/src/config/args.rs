@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use super::quantity;
+use super::{Listener, quantity};
 
-/// Keeps the profiles of Sonde's agents, and draws them.
+/// Keeps the profiles, traces and metrics of Sonde's agents, and draws them.
 #[derive(Debug, Parser)]
 #[command(name = "sonde-collector", version)]
 pub struct Args {
@@ -20,7 +20,7 @@ pub struct Args {
 /// What the collector can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Take profiles in, keep them, and serve the page and the API
+    /// Take profiles, traces and metrics in, keep them, and serve the page and the API
     Serve(ServeArgs),
     /// Check flags, environment and file, print what would be used, and start nothing
     CheckConfig(ServeArgs),
@@ -35,13 +35,19 @@ pub struct ServeArgs {
     /// Address to listen on [default: 127.0.0.1:4040]
     #[arg(long, env = "SONDE_COLLECTOR_LISTEN", value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
+    /// Address for OTLP over gRPC, or off [default: port 4317 of the same host]
+    #[arg(long, env = "SONDE_COLLECTOR_OTLP_GRPC", value_name = "ADDRESS:PORT")]
+    pub otlp_grpc: Option<Listener>,
+    /// Address for OTLP over HTTP, or off [default: port 4318 of the same host]
+    #[arg(long, env = "SONDE_COLLECTOR_OTLP_HTTP", value_name = "ADDRESS:PORT")]
+    pub otlp_http: Option<Listener>,
     /// Data directory [default: $XDG_DATA_HOME/sonde, or /var/lib/sonde as root]
     #[arg(long, env = "SONDE_COLLECTOR_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Delete profiles older than this, as 7d or 36h [default: 7d]
+    /// Delete data older than this, as 7d or 36h [default: 7d]
     #[arg(long, env = "SONDE_COLLECTOR_RETENTION_AGE", value_name = "AGE", value_parser = quantity::duration)]
     pub retention_age: Option<Duration>,
-    /// Delete the oldest profiles beyond this size, as 10GiB [default: 10GiB]
+    /// Delete the oldest data beyond this size, as 10GiB [default: 10GiB]
     #[arg(long, env = "SONDE_COLLECTOR_RETENTION_SIZE", value_name = "SIZE", value_parser = quantity::bytes)]
     pub retention_size: Option<u64>,
     /// What to log, as `info` or `sonde_collector=debug` [default: info]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::listener::Listener;
 use super::quantity::{read_bytes, read_duration};
 
 /// Larger files are no configuration.
@@ -21,6 +22,8 @@ pub struct File {
     pub data: Option<PathBuf>,
     /// As `--log`.
     pub log: Option<String>,
+    /// Where OTLP is taken in, beside the port for everything.
+    pub otlp: Otlp,
     /// How long and how much is kept.
     pub retention: Retention,
     /// When samples are added up over longer windows.
@@ -29,6 +32,16 @@ pub struct File {
     pub flush: Flush,
     /// What questions may take.
     pub query: Query,
+}
+
+/// Where OTLP is taken in, beside the port for everything.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Otlp {
+    /// As `--otlp-grpc`.
+    pub grpc: Option<Listener>,
+    /// As `--otlp-http`.
+    pub http: Option<Listener>,
 }
 
 /// How long and how much is kept.

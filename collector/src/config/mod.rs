@@ -5,9 +5,11 @@ mod args;
 #[cfg(test)]
 mod deploy_tests;
 mod file;
+mod listener;
 mod quantity;
 mod settings;
 
 pub use args::{Args, Command, ServeArgs};
 pub use file::{File, FileError};
+pub use listener::Listener;
 pub use settings::{Settings, SettingsError};

@@ -8,15 +8,25 @@ use std::time::Duration;
 
 use super::args::ServeArgs;
 use super::file::{File, FileError};
+use super::listener::Listener;
 use crate::api::ApiSettings;
 use crate::ingest::Limits;
 use crate::store::StoreSettings;
+
+/// OTLP's port for gRPC.
+const OTLP_GRPC_PORT: u16 = 4317;
+/// OTLP's port for HTTP.
+const OTLP_HTTP_PORT: u16 = 4318;
 
 /// All that the collector needs to know to run.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Address to listen on; loopback unless chosen otherwise.
     pub listen: SocketAddr,
+    /// Address for OTLP over gRPC; `None` is port 4317 of the same host.
+    pub otlp_grpc: Option<Listener>,
+    /// Address for OTLP over HTTP; `None` is port 4318 of the same host.
+    pub otlp_http: Option<Listener>,
     /// Filter of the log.
     pub log: String,
     /// The store's part.
@@ -31,6 +41,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4040)),
+            otlp_grpc: None,
+            otlp_http: None,
             log: "info".to_owned(),
             store: StoreSettings { data_dir: default_data_dir(), ..StoreSettings::default() },
             limits: Limits::default(),
@@ -69,8 +81,26 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Where OTLP over gRPC is taken in beside `listen`.
+    #[must_use]
+    pub fn otlp_grpc(&self) -> Listener {
+        self.otlp_grpc.unwrap_or_else(|| self.beside(OTLP_GRPC_PORT))
+    }
+
+    /// Where OTLP over HTTP is taken in beside `listen`.
+    #[must_use]
+    pub fn otlp_http(&self) -> Listener {
+        self.otlp_http.unwrap_or_else(|| self.beside(OTLP_HTTP_PORT))
+    }
+
+    fn beside(&self, port: u16) -> Listener {
+        Listener::At(SocketAddr::new(self.listen.ip(), port))
+    }
+
     fn with_file(mut self, file: File) -> Result<Self, SettingsError> {
         replace(&mut self.listen, file.listen);
+        self.otlp_grpc = file.otlp.grpc.or(self.otlp_grpc);
+        self.otlp_http = file.otlp.http.or(self.otlp_http);
         replace(&mut self.log, file.log);
         replace(&mut self.store.data_dir, file.data);
         replace(&mut self.store.retention_age, file.retention.age);
@@ -88,6 +118,8 @@ impl Settings {
 
     fn with_args(mut self, args: &ServeArgs) -> Self {
         replace(&mut self.listen, args.listen);
+        self.otlp_grpc = args.otlp_grpc.or(self.otlp_grpc);
+        self.otlp_http = args.otlp_http.or(self.otlp_http);
         replace(&mut self.log, args.log.clone());
         replace(&mut self.store.data_dir, args.data.clone());
         replace(&mut self.store.retention_age, args.retention_age);
@@ -140,6 +172,7 @@ impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { listen, log, store, api, .. } = self;
         writeln!(f, "listen: {listen}")?;
+        writeln!(f, "otlp:\n  grpc: {}\n  http: {}", self.otlp_grpc(), self.otlp_http())?;
         writeln!(f, "data: {}", store.data_dir.display())?;
         writeln!(f, "log: {log}")?;
         let (age, size) = (store.retention_age.as_secs(), store.retention_bytes);

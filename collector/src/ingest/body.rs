@@ -66,6 +66,11 @@ impl Unzip {
         Self { share, left_bytes: limit_bytes, limit_bytes }
     }
 
+    /// The memory that is still held for what was decompressed.
+    pub(super) fn into_share(self) -> Share {
+        self.share
+    }
+
     /// `bytes` without gzip around them; as they are if there is none.
     pub(super) fn plain<'a>(&mut self, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, IngestError> {
         if !bytes.starts_with(&[0x1f, 0x8b]) {

@@ -31,6 +31,12 @@ pub struct Limits {
     pub label_value_bytes: usize,
     /// Length of a function name, file name or build id.
     pub symbol_bytes: usize,
+    /// Spans or points of one OTLP request.
+    pub otlp_rows: usize,
+    /// One span or point as protobuf.
+    pub otlp_row_bytes: usize,
+    /// Objects and arrays of one OTLP request in JSON: each takes more memory than its bytes.
+    pub json_objects: usize,
     /// How far a profile's start may lie in the future, in milliseconds.
     pub future_ms: i64,
     /// How old a profile's start may be, in milliseconds; the store's retention.
@@ -54,6 +60,9 @@ impl Default for Limits {
             label_name_bytes: 128,
             label_value_bytes: 2048,
             symbol_bytes: 64 << 10,
+            otlp_rows: 1 << 20,
+            otlp_row_bytes: 1 << 20,
+            json_objects: 4 << 20,
             future_ms: 10 * 60 * 1000,
             age_ms: 7 * 24 * 3600 * 1000,
         }

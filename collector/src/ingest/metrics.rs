@@ -6,6 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 use super::error::IngestError;
+use super::otlp::{OtlpSignal, Rejected};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Refusal {
@@ -18,6 +19,17 @@ struct Endpoint {
     endpoint: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Signal {
+    signal: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RowRejection {
+    signal: &'static str,
+    reason: &'static str,
+}
+
 /// Counters of the ingest endpoints; clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct IngestMetrics {
@@ -27,6 +39,9 @@ pub struct IngestMetrics {
     body_bytes: Family<Endpoint, Counter>,
     profiles: Counter,
     samples: Counter,
+    rows: Family<Signal, Counter>,
+    rows_rejected: Family<RowRejection, Counter>,
+    exemplars_dropped: Counter,
 }
 
 impl IngestMetrics {
@@ -34,7 +49,7 @@ impl IngestMetrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "collector_pushes_accepted",
-            "Requests whose profiles were stored",
+            "Requests whose content was stored",
             self.accepted.clone(),
         );
         registry.register(
@@ -50,6 +65,21 @@ impl IngestMetrics {
         );
         registry.register("collector_profiles", "Profiles stored", self.profiles.clone());
         registry.register("collector_samples", "Samples stored", self.samples.clone());
+        registry.register(
+            "collector_otlp_rows",
+            "Spans and metric points stored",
+            self.rows.clone(),
+        );
+        registry.register(
+            "collector_otlp_rows_rejected",
+            "Spans and metric points not taken from requests whose others were",
+            self.rows_rejected.clone(),
+        );
+        registry.register(
+            "collector_otlp_exemplars_dropped",
+            "Exemplars of stored points, which are not kept",
+            self.exemplars_dropped.clone(),
+        );
     }
 
     pub(super) fn received(&self, endpoint: &'static str, bytes: usize) {
@@ -62,6 +92,23 @@ impl IngestMetrics {
 
     pub(super) fn duplicate(&self, endpoint: &'static str) {
         self.duplicates.get_or_create(&Endpoint { endpoint }).inc();
+    }
+
+    pub(super) fn rows_stored(&self, signal: OtlpSignal, endpoint: &'static str, rows: usize) {
+        self.accepted.get_or_create(&Endpoint { endpoint }).inc();
+        self.rows.get_or_create(&Signal { signal: signal.name() }).inc_by(rows as u64);
+    }
+
+    pub(super) fn rows_rejected(&self, signal: OtlpSignal, rejected: &Rejected) {
+        let signal = signal.name();
+        for (why, count) in rejected.by_reason() {
+            let labels = RowRejection { signal, reason: why.label() };
+            self.rows_rejected.get_or_create(&labels).inc_by(count);
+        }
+    }
+
+    pub(super) fn exemplars_dropped(&self, count: u64) {
+        self.exemplars_dropped.inc_by(count);
     }
 
     pub(super) fn stored(&self, endpoint: &'static str, profiles: usize, samples: usize) {

@@ -1,4 +1,4 @@
-//! Profiles from the network into the store: bounded, checked whole, then stored or refused with a
+//! Profiles, spans and metrics from the network into the store: bounded, checked whole, then stored or refused with a
 //! reason. Nothing here reads what was stored.
 
 mod application;
@@ -10,6 +10,7 @@ mod labels;
 mod limits;
 mod metrics;
 mod multipart;
+mod otlp;
 mod pprof;
 mod protobuf;
 mod push;
@@ -21,4 +22,5 @@ mod tests;
 pub use error::IngestError;
 pub use limits::Limits;
 pub use metrics::IngestMetrics;
+pub use otlp::{Otlp, OtlpSignal};
 pub use routes::routes;

@@ -161,7 +161,11 @@ impl Ingest {
         let (profiles, samples) =
             (decoded.profiles.len(), decoded.profiles.iter().map(|p| p.samples.len()).sum());
         let digest = if decoded.timeless { digest ^ now_unix_ns() } else { digest };
-        match self.store.append(Push { digest, profiles: decoded.profiles }).await? {
+        match self
+            .store
+            .append(Push { digest, profiles: decoded.profiles, ..Push::default() })
+            .await?
+        {
             Appended::Stored => self.metrics.stored(endpoint, profiles, samples),
             Appended::Duplicate => self.metrics.duplicate(endpoint),
         }
@@ -212,11 +216,12 @@ fn is_json(headers: &HeaderMap) -> bool {
     header_text(headers, &header::CONTENT_TYPE).to_ascii_lowercase().starts_with("application/json")
 }
 
-fn header_text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> &'a str {
+pub(super) fn header_text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn cut(text: &str) -> String {
+/// Start of a text that a client sent.
+pub(super) fn cut(text: &str) -> String {
     text.chars().take(64).collect()
 }
 
@@ -224,6 +229,6 @@ fn now_unix_ns() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos())
 }
 
-fn now_unix_ms() -> i64 {
+pub(super) fn now_unix_ms() -> i64 {
     i64::try_from(now_unix_ns() / 1_000_000).unwrap_or(i64::MAX)
 }

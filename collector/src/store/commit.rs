@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::{mpsc, oneshot};
 
 use super::collect::{Collected, Named};
@@ -15,11 +15,13 @@ use super::memtable::{Memtable, SampleRow};
 use super::new_rows::{new_symbols, sample_rows};
 use super::push::{Appended, Prepared};
 use super::recent::RecentPushes;
+use super::signal::Row;
 use super::symbols::{Dictionary, SymbolRows};
 use super::tables::PushRow;
 use super::wal::{Record, WalWriter};
+use crate::metric::MetricSeries;
 
-/// Samples of one group commit: bounds the record's size and how long the first push waits.
+/// Samples of one group commit, or as much of other rows: bounds the record's size and how long the first push waits.
 const GROUP_SAMPLES: usize = 200_000;
 /// So many segments waiting for the disk, and new pushes are refused: each holds
 /// `StoreSettings::flush_bytes` of memory, and writing one takes as much again.
@@ -60,6 +62,10 @@ pub(super) struct Pending {
     symbols: SymbolRows,
     pushes: Vec<PushRow>,
     first_row: Option<Instant>,
+    /// About what spans and points take in memory.
+    signal_bytes: usize,
+    /// Series of the points, so that each is in memory once.
+    metric_series: FxHashMap<u64, Arc<MetricSeries>>,
 }
 
 struct Waiting {
@@ -74,11 +80,11 @@ impl Committer {
         while let Some(first) = commands.blocking_recv() {
             let mut waiting = Vec::new();
             let mut other = self.sort_in(first, &mut waiting);
-            let mut samples = 0;
-            while other.is_none() && samples < GROUP_SAMPLES {
+            let mut weight = waiting.last().map_or(0, |first| first.push.weight());
+            while other.is_none() && weight < GROUP_SAMPLES {
                 let Ok(next) = commands.try_recv() else { break };
                 other = self.sort_in(next, &mut waiting);
-                samples += waiting.last().map_or(0, |last| last.push.samples());
+                weight += waiting.last().map_or(0, |last| last.push.weight());
             }
             if !waiting.is_empty() {
                 self.commit(waiting);
@@ -148,9 +154,16 @@ impl Committer {
                     new_symbols(&self.dictionary, &live.symbols, profile, &mut record.symbols);
                     record.samples.extend(sample_rows(profile));
                 }
-                let samples = u32::try_from(record.samples.len() - before).unwrap_or(u32::MAX);
-                let (digest, received_unix_ms) = (push.digest, *received_unix_ms);
-                record.pushes.push(PushRow { digest, received_unix_ms, samples });
+                record.spans.extend(push.spans.iter().cloned());
+                record.points.extend(push.points.iter().cloned());
+                let count = |rows: usize| u32::try_from(rows).unwrap_or(u32::MAX);
+                record.pushes.push(PushRow {
+                    digest: push.digest,
+                    received_unix_ms: *received_unix_ms,
+                    samples: count(record.samples.len() - before),
+                    spans: count(push.spans.len()),
+                    points: count(push.points.len()),
+                });
             }
         }
         if !record.pushes.is_empty() {
@@ -174,12 +187,24 @@ impl Committer {
             noted.stacks.extend(record.samples.iter().map(|row| row.stack));
             noted.series.extend(record.samples.iter().map(|row| row.series));
         }
-        let mut live = self.shared.live_mut();
+        let mut guard = self.shared.live_mut();
+        let live = &mut *guard;
         self.dictionary.take_in(&mut live.symbols, &record.symbols);
         record.samples.iter().for_each(|row| live.active.push(*row));
-        let Live { changes, symbols, .. } = &mut *live;
+        for span in record.spans {
+            self.pending.signal_bytes += span.bytes();
+            live.spans.push(span);
+        }
+        for mut point in record.points {
+            self.pending.signal_bytes += point.bytes();
+            point.series = Arc::clone(
+                self.pending.metric_series.entry(point.series.id).or_insert(point.series),
+            );
+            live.points.push(point);
+        }
+        let Live { changes, symbols, .. } = live;
         changes.came(&record.samples, symbols);
-        drop(live);
+        drop(guard);
         record.pushes.iter().for_each(|push| self.recent.remember(*push));
         self.pending.symbols.append(record.symbols);
         self.pending.pushes.extend(record.pushes);
@@ -188,7 +213,8 @@ impl Committer {
 
     fn seal_if_due(&mut self) {
         let settings = &self.shared.settings;
-        let bytes = (self.shared.live().active.len() * size_of::<SampleRow>()) as u64;
+        let samples = self.shared.live().active.len() * size_of::<SampleRow>();
+        let bytes = (samples + self.pending.signal_bytes) as u64;
         let old =
             self.pending.first_row.is_some_and(|first| first.elapsed() >= settings.flush_interval);
         if (old || bytes >= settings.flush_bytes)
@@ -209,9 +235,12 @@ impl Committer {
         let pending = std::mem::take(&mut self.pending);
         let mut live = self.shared.live_mut();
         let samples: Memtable = std::mem::take(&mut live.active);
+        let (spans, points) = (std::mem::take(&mut live.spans), std::mem::take(&mut live.points));
         live.sealed.push(Arc::new(Sealed {
             segment: self.segment,
             samples,
+            spans,
+            points,
             symbols: pending.symbols,
             pushes: pending.pushes,
             wal: old.path().to_owned(),

@@ -5,6 +5,8 @@
 //! manifest.json                names every live file below; replaced atomically
 //! wal/<segment>.wal            segments that are not in Parquet files yet
 //! samples/<id>-<hour>.parquet  samples of one hour, or hourly sums of the day that begins with it
+//! spans/<id>-<hour>.parquet    spans that began in one hour
+//! metrics/<id>-<hour>.parquet  metric points of one hour
 //! symbols/<id>-<table>.parquet functions, locations, stacks, series, pushes
 //! *.damaged                    set aside; nothing reads them
 //! ```
@@ -20,7 +22,7 @@ use super::error::StoreError;
 use super::manifest::FileEntry;
 use super::{checksum, parquet_file};
 
-/// A live sample file. When it is replaced it is deleted as soon as the last reader lets go.
+/// A live data file. When it is replaced it is deleted as soon as the last reader lets go.
 #[derive(Debug)]
 pub(super) struct DataFile {
     pub(super) path: PathBuf,

@@ -10,9 +10,13 @@ use super::grain::{Grain, HOUR_MS};
 use super::live::{Sealed, Shared};
 use super::manifest::FileEntry;
 use super::parquet_file::{ParquetFileWriter, Written};
+use super::row_file;
 use super::sample_file::{Ranked, Ranks, SampleFileWriter};
+use super::signal::Signal;
 use super::symbols::SymbolRows;
 use super::tables::{self, Table};
+use crate::metric::Point;
+use crate::trace::Span;
 
 /// Moments of a flush at which a crash must lose and double nothing; tests stop at each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,27 +37,36 @@ pub(super) fn flush(
 ) -> Result<(), StoreError> {
     at(Step::Sealed);
     let id = shared.catalog().take_id();
-    let samples = write_samples(shared, sealed, id)?;
+    let written = [
+        (Signal::Samples, write_samples(shared, sealed, id)?),
+        (Signal::Spans, row_file::write::<Span>(shared, sealed, id)?),
+        (Signal::Metrics, row_file::write::<Point>(shared, sealed, id)?),
+    ];
     at(Step::SamplesWritten);
     let symbols = write_symbols(shared, [beside_their_like(&sealed.symbols)], id)?;
     let pushes = write_pushes(shared, sealed, id)?;
-    for folder in ["samples", "symbols"] {
+    for folder in Signal::ALL.map(Signal::folder).into_iter().chain(["symbols"]) {
         files::sync_folder(&shared.settings.data_dir.join(folder))?;
     }
     at(Step::SymbolsWritten);
     let mut catalog = shared.catalog();
     catalog.change(|manifest| {
         manifest.flushed_segment = sealed.segment;
-        manifest.samples.extend(samples.iter().cloned());
+        for (signal, entries) in &written {
+            manifest.of_mut(*signal).extend(entries.iter().cloned());
+        }
         manifest.symbols.extend(symbols);
         manifest.pushes.push(pushes);
     })?;
     at(Step::Listed);
     let mut live = shared.live_mut();
     live.sealed.retain(|other| other.segment != sealed.segment);
-    for entry in samples {
-        shared.metrics.flushed_rows.inc_by(entry.rows);
-        live.files.push(DataFile::new(&shared.settings.data_dir, entry));
+    for (signal, entries) in written {
+        for entry in entries {
+            shared.metrics.flushed_rows.inc_by(entry.rows);
+            let file = DataFile::new(&shared.settings.data_dir, entry);
+            live.files_of_mut(signal).push(file);
+        }
     }
     let waiting = i64::try_from(live.sealed.len()).unwrap_or(i64::MAX);
     shared.metrics.sealed_segments.set(waiting);
@@ -105,16 +118,11 @@ fn write_hour(
     ranks: &Ranks,
 ) -> Result<FileEntry, StoreError> {
     rows.sort_unstable();
-    let file = sample_file_name(id, hour);
+    let file = Signal::Samples.file_name(id, hour);
     let path = shared.settings.data_dir.join(&file);
     let mut writer = SampleFileWriter::create(&path, ranks, Grain::AsSent)?;
     rows.into_iter().try_for_each(|row| writer.push(row))?;
     writer.finish(file)
-}
-
-/// Name below the data directory of a file of samples from this hour on.
-pub(super) fn sample_file_name(id: u64, hour: i64) -> String {
-    format!("samples/{id:012}-{hour}.parquet")
 }
 
 /// Writes symbols that come in portions, each table in a file of its own; empty ones get none.

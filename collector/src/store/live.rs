@@ -10,8 +10,11 @@ use super::manifest::{Catalog, FileEntry};
 use super::memtable::Memtable;
 use super::metrics::StoreMetrics;
 use super::settings::StoreSettings;
-use super::symbols::{SymbolRows, Symbols};
+use super::signal::Signal;
+use super::symbols::{Chunked, SymbolRows, Symbols};
 use super::tables::PushRow;
+use crate::metric::Point;
+use crate::trace::Span;
 
 /// Everything a query can read, always consistent: a sample is in exactly one of the three places.
 #[derive(Default)]
@@ -19,20 +22,50 @@ pub(super) struct Live {
     pub(super) symbols: Symbols,
     /// Samples of the segment being filled.
     pub(super) active: Memtable,
+    /// Spans of the segment being filled.
+    pub(super) spans: Chunked<Span>,
+    /// Points of the segment being filled.
+    pub(super) points: Chunked<Point>,
     /// Segments that wait to be written, oldest first.
     pub(super) sealed: Vec<Arc<Sealed>>,
     /// Parquet files of samples.
     pub(super) files: Vec<Arc<DataFile>>,
+    /// Parquet files of spans.
+    pub(super) span_files: Vec<Arc<DataFile>>,
+    /// Parquet files of points.
+    pub(super) metric_files: Vec<Arc<DataFile>>,
     /// Files that were set aside: their samples are missing in answers.
     pub(super) damaged: Vec<FileEntry>,
     pub(super) changes: Changes,
 }
 
+impl Live {
+    /// Files of a signal.
+    pub(super) fn files_of(&self, signal: Signal) -> &[Arc<DataFile>] {
+        match signal {
+            Signal::Samples => &self.files,
+            Signal::Spans => &self.span_files,
+            Signal::Metrics => &self.metric_files,
+        }
+    }
+
+    /// Files of a signal.
+    pub(super) fn files_of_mut(&mut self, signal: Signal) -> &mut Vec<Arc<DataFile>> {
+        match signal {
+            Signal::Samples => &mut self.files,
+            Signal::Spans => &mut self.span_files,
+            Signal::Metrics => &mut self.metric_files,
+        }
+    }
+}
+
 /// A segment that gets no more rows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sealed {
     pub(super) segment: u64,
     pub(super) samples: Memtable,
+    pub(super) spans: Chunked<Span>,
+    pub(super) points: Chunked<Point>,
     /// Symbols that the segment brought.
     pub(super) symbols: SymbolRows,
     pub(super) pushes: Vec<PushRow>,
@@ -79,6 +112,9 @@ impl Shared {
         let manifest = catalog.manifest();
         let files = i64::try_from(manifest.samples.len()).unwrap_or(i64::MAX);
         self.metrics.sample_files.set(files);
+        let count = |signal| i64::try_from(manifest.of(signal).len()).unwrap_or(i64::MAX);
+        self.metrics.span_files.set(count(Signal::Spans));
+        self.metrics.metric_files.set(count(Signal::Metrics));
         self.metrics.parquet_bytes.set(i64::try_from(manifest.bytes()).unwrap_or(i64::MAX));
     }
 }

@@ -16,6 +16,7 @@ use super::live::Shared;
 use super::manifest::FileEntry;
 use super::plan::{self, Ages};
 use super::rewrite::{replace, rewrite, set_aside};
+use super::signal::Signal;
 
 /// More symbol files than this are written anew as one set.
 const SYMBOL_FILES: usize = 40;
@@ -43,16 +44,18 @@ pub(super) fn look_after(shared: &Shared, now_unix_ms: i64) -> Result<(), StoreE
 
 /// Sets files aside that a query found damaged.
 fn set_aside_found(shared: &Shared) -> Result<(), StoreError> {
-    let files = shared.live().files.clone();
-    for file in files {
-        if let Some(why) = file.damage() {
-            set_aside(shared, &file, &why)?;
+    for signal in Signal::ALL {
+        let files = shared.live().files_of(signal).to_vec();
+        for file in files {
+            if let Some(why) = file.damage() {
+                set_aside(shared, signal, &file, &why)?;
+            }
         }
     }
     Ok(())
 }
 
-/// Deletes sample files beyond the allowed age, and push files that nobody will ask about any more.
+/// Deletes data beyond the allowed age, and push files that nobody will ask about any more.
 fn retire_aged(shared: &Shared, now_unix_ms: i64) -> Result<(), StoreError> {
     let before = |age: Duration| {
         now_unix_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
@@ -63,7 +66,9 @@ fn retire_aged(shared: &Shared, now_unix_ms: i64) -> Result<(), StoreError> {
     let old = |entries: Vec<FileEntry>, oldest: i64| -> Vec<FileEntry> {
         entries.into_iter().filter(|entry| entry.until_unix_ms <= oldest).collect()
     };
-    delete(shared, &old(manifest.samples, oldest))?;
+    for signal in Signal::ALL {
+        delete(shared, signal, &old(manifest.of(signal).to_vec(), oldest))?;
+    }
     let (pushes, damaged) = (old(manifest.pushes, oldest_push), old(manifest.damaged, oldest));
     if pushes.is_empty() && damaged.is_empty() {
         return Ok(());
@@ -79,7 +84,14 @@ fn retire_aged(shared: &Shared, now_unix_ms: i64) -> Result<(), StoreError> {
 
 fn merge_due(shared: &Shared, ages: Ages, now_unix_ms: i64) -> Result<(), StoreError> {
     let samples = shared.catalog().manifest().samples.clone();
-    plan::jobs(&samples, ages, now_unix_ms).iter().try_for_each(|job| rewrite(shared, job, |_| {}))
+    let decay = |job| rewrite(shared, Signal::Samples, job, |_| {});
+    plan::jobs(&samples, ages, now_unix_ms).iter().try_for_each(decay)?;
+    for signal in [Signal::Spans, Signal::Metrics] {
+        let entries = shared.catalog().manifest().of(signal).to_vec();
+        let jobs = plan::jobs(&entries, Ages::never(), now_unix_ms);
+        jobs.iter().try_for_each(|job| rewrite(shared, signal, job, |_| {}))?;
+    }
+    Ok(())
 }
 
 /// While all files are too large: the oldest decay early, and when nothing is left that may, the
@@ -95,25 +107,30 @@ fn make_room(shared: &Shared, now_unix_ms: i64) -> Result<(), StoreError> {
         if !too_large() {
             return Ok(());
         }
-        rewrite(shared, &job, |_| {})?;
+        rewrite(shared, Signal::Samples, &job, |_| {})?;
     }
     let manifest = shared.catalog().manifest().clone();
     let mut bytes = manifest.bytes();
-    let mut samples = manifest.samples;
-    samples.sort_by_key(|entry| entry.until_unix_ms);
-    let gone = samples.into_iter().take_while(|entry| {
+    let mut data: Vec<FileEntry> = manifest.data().cloned().collect();
+    data.sort_by_key(|entry| entry.until_unix_ms);
+    let gone = data.into_iter().take_while(|entry| {
         let over = bytes > shared.settings.retention_bytes;
         bytes = bytes.saturating_sub(entry.bytes);
         over
     });
-    delete(shared, &gone.collect::<Vec<_>>())
+    let gone: Vec<FileEntry> = gone.collect();
+    for signal in Signal::ALL {
+        let of = |entry: &&FileEntry| Signal::of(&entry.file) == Some(signal);
+        delete(shared, signal, &gone.iter().filter(of).cloned().collect::<Vec<_>>())?;
+    }
+    Ok(())
 }
 
-fn delete(shared: &Shared, entries: &[FileEntry]) -> Result<(), StoreError> {
+fn delete(shared: &Shared, signal: Signal, entries: &[FileEntry]) -> Result<(), StoreError> {
     if entries.is_empty() {
         return Ok(());
     }
-    replace(shared, entries, None, |_| {})?;
+    replace(shared, signal, entries, None, |_| {})?;
     shared.metrics.deleted_rows.inc_by(entries.iter().map(|entry| entry.rows).sum());
     Ok(())
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StoreError;
 use super::files;
 use super::grain::Grain;
+use super::signal::Signal;
 
 const VERSION: u32 = 1;
 const REMEDY: &str =
@@ -24,6 +25,10 @@ pub(super) struct Manifest {
     /// Id of the next file; never used twice.
     pub(super) next_file: u64,
     pub(super) samples: Vec<FileEntry>,
+    #[serde(default)]
+    pub(super) spans: Vec<FileEntry>,
+    #[serde(default)]
+    pub(super) metrics: Vec<FileEntry>,
     pub(super) symbols: Vec<FileEntry>,
     pub(super) pushes: Vec<FileEntry>,
     /// Files that were set aside as damaged, until their samples would be too old to keep.
@@ -59,6 +64,8 @@ impl Default for Manifest {
             flushed_segment: 0,
             next_file: 1,
             samples: Vec::new(),
+            spans: Vec::new(),
+            metrics: Vec::new(),
             symbols: Vec::new(),
             pushes: Vec::new(),
             damaged: Vec::new(),
@@ -75,9 +82,32 @@ impl FileEntry {
 }
 
 impl Manifest {
+    /// Files of a signal.
+    pub(super) fn of(&self, signal: Signal) -> &[FileEntry] {
+        match signal {
+            Signal::Samples => &self.samples,
+            Signal::Spans => &self.spans,
+            Signal::Metrics => &self.metrics,
+        }
+    }
+
+    /// Files of a signal.
+    pub(super) fn of_mut(&mut self, signal: Signal) -> &mut Vec<FileEntry> {
+        match signal {
+            Signal::Samples => &mut self.samples,
+            Signal::Spans => &mut self.spans,
+            Signal::Metrics => &mut self.metrics,
+        }
+    }
+
+    /// Files of every signal.
+    pub(super) fn data(&self) -> impl Iterator<Item = &FileEntry> {
+        Signal::ALL.into_iter().flat_map(|signal| self.of(signal))
+    }
+
     /// Every live file.
     pub(super) fn files(&self) -> impl Iterator<Item = &FileEntry> {
-        self.samples.iter().chain(&self.symbols).chain(&self.pushes)
+        self.data().chain(&self.symbols).chain(&self.pushes)
     }
 
     /// Bytes of all live files.

@@ -21,6 +21,8 @@ pub struct StoreMetrics {
     pub(super) deleted_rows: Counter,
     pub(super) sealed_segments: Gauge<i64, AtomicI64>,
     pub(super) sample_files: Gauge<i64, AtomicI64>,
+    pub(super) span_files: Gauge<i64, AtomicI64>,
+    pub(super) metric_files: Gauge<i64, AtomicI64>,
     pub(super) parquet_bytes: Gauge<i64, AtomicI64>,
     pub(super) flushed_rows: Counter<u64, AtomicU64>,
 }
@@ -48,7 +50,7 @@ impl StoreMetrics {
             "Segments whose write failed and is tried again",
             &self.flush_failures,
         );
-        counter("collector_compactions", "Merges of sample files", &self.compactions);
+        counter("collector_compactions", "Merges of files", &self.compactions);
         counter(
             "collector_symbol_collections",
             "Times that symbols were collected which no sample names any more",
@@ -57,11 +59,11 @@ impl StoreMetrics {
         counter("collector_damaged_files", "Files set aside as damaged", &self.damaged_files);
         counter(
             "collector_lost_rows",
-            "Samples lost with damaged files or whose series was lost",
+            "Rows lost with damaged files, and samples whose series was lost",
             &self.lost_rows,
         );
-        counter("collector_deleted_rows", "Samples deleted by retention", &self.deleted_rows);
-        counter("collector_flushed_rows", "Samples written to Parquet", &self.flushed_rows);
+        counter("collector_deleted_rows", "Rows deleted by retention", &self.deleted_rows);
+        counter("collector_flushed_rows", "Rows written to Parquet", &self.flushed_rows);
         let mut gauge = |name: &str, help: &str, gauge: &Gauge<i64, AtomicI64>| {
             registry.register(name, help, gauge.clone());
         };
@@ -71,6 +73,8 @@ impl StoreMetrics {
             &self.sealed_segments,
         );
         gauge("collector_sample_files", "Parquet files of samples", &self.sample_files);
+        gauge("collector_span_files", "Parquet files of spans", &self.span_files);
+        gauge("collector_metric_files", "Parquet files of metric points", &self.metric_files);
         gauge("collector_parquet_bytes", "Bytes of all Parquet files", &self.parquet_bytes);
     }
 }

@@ -9,9 +9,11 @@ mod background;
 mod changes;
 mod checksum;
 mod collect;
+mod columns;
 mod commit;
 mod error;
 mod files;
+mod find;
 mod flush;
 mod grain;
 mod live;
@@ -24,14 +26,19 @@ mod new_rows;
 mod open;
 mod parquet_file;
 mod plan;
+mod point_rows;
 mod push;
 mod recent;
 mod rewrite;
+mod row_file;
 mod sample_file;
 mod scan;
 mod select;
 mod settings;
+mod signal;
 mod snapshot;
+mod span_rows;
+mod span_services;
 mod symbols;
 mod tables;
 #[cfg(test)]
@@ -45,6 +52,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 pub use error::StoreError;
+pub use find::{PointFilter, SpanFilter, Visited};
 pub use metrics::StoreMetrics;
 pub use push::{Appended, Push};
 pub use select::{
@@ -53,6 +61,7 @@ pub use select::{
 };
 pub use settings::StoreSettings;
 pub use snapshot::Snapshot;
+pub use span_services::SpanService;
 pub use symbols::{
     FrameId, FrameName, Function, FunctionId, Line, LocationId, Series, SeriesId, StackId,
     StackNode, SymbolLocation, SymbolsView,
@@ -228,11 +237,17 @@ impl Store {
     pub fn snapshot(&self) -> Snapshot {
         let live = self.inner.shared.live();
         let sealed = live.sealed.iter().map(|sealed| sealed.samples.clone());
+        let spans = live.sealed.iter().map(|sealed| sealed.spans.clone());
+        let points = live.sealed.iter().map(|sealed| sealed.points.clone());
         Snapshot {
             engine: Arc::clone(&self.inner.engine),
             symbols: live.symbols.clone(),
             tables: sealed.chain([live.active.clone()]).collect(),
             files: live.files.clone(),
+            spans: spans.chain([live.spans.clone()]).collect(),
+            span_files: live.span_files.clone(),
+            points: points.chain([live.points.clone()]).collect(),
+            metric_files: live.metric_files.clone(),
             damaged: live.damaged.clone(),
             version: live.changes.version(),
         }

@@ -11,11 +11,11 @@ use super::error::StoreError;
 use super::files::{self, DataFile};
 use super::live::{Live, Sealed};
 use super::manifest::{Catalog, FileEntry};
-use super::memtable::Memtable;
 use super::metrics::StoreMetrics;
 use super::parquet_file;
 use super::recent::RecentPushes;
 use super::settings::StoreSettings;
+use super::signal::Signal;
 use super::symbols::{Dictionary, SymbolRows};
 use super::tables::{self, PushRow, Table};
 use super::wal::{self, Record};
@@ -33,7 +33,7 @@ pub(super) struct Opened {
 /// Opens or makes a data directory. The caller holds its lock.
 pub(super) fn open(settings: &StoreSettings, metrics: &StoreMetrics) -> Result<Opened, StoreError> {
     let folder = &settings.data_dir;
-    for name in ["wal", "samples", "symbols"] {
+    for name in ["wal", "symbols"].into_iter().chain(Signal::ALL.map(Signal::folder)) {
         files::make_folder(&folder.join(name))?;
     }
     let catalog = Catalog::open(folder)?;
@@ -48,8 +48,11 @@ pub(super) fn open(settings: &StoreSettings, metrics: &StoreMetrics) -> Result<O
     opened.drop_damaged(folder, metrics)?;
     opened.load_symbols(folder, metrics)?;
     opened.load_pushes(folder, metrics)?;
-    let entries = opened.catalog.manifest().samples.iter();
-    opened.live.files = entries.map(|entry| DataFile::new(folder, entry.clone())).collect();
+    for signal in Signal::ALL {
+        let entries = opened.catalog.manifest().of(signal).iter();
+        let files = entries.map(|entry| DataFile::new(folder, entry.clone())).collect();
+        *opened.live.files_of_mut(signal) = files;
+    }
     opened.live.damaged = opened.catalog.manifest().damaged.clone();
     opened.replay(folder, metrics)?;
     Ok(opened)
@@ -59,7 +62,7 @@ pub(super) fn open(settings: &StoreSettings, metrics: &StoreMetrics) -> Result<O
 /// replaced.
 fn remove_unnamed(catalog: &Catalog, folder: &Path) -> Result<(), StoreError> {
     let named: Vec<_> = catalog.manifest().files().map(|entry| folder.join(&entry.file)).collect();
-    for name in ["samples", "symbols"] {
+    for name in Signal::ALL.map(Signal::folder).into_iter().chain(["symbols"]) {
         for path in files::list(&folder.join(name))? {
             let ours = path.extension().is_some_and(|extension| extension == "parquet");
             if ours && !named.contains(&path) {
@@ -71,11 +74,11 @@ fn remove_unnamed(catalog: &Catalog, folder: &Path) -> Result<(), StoreError> {
 }
 
 impl Opened {
-    /// Sets sample files aside that are gone or no Parquet files any more: their data is lost, the
+    /// Sets data files aside that are gone or no Parquet files any more: their data is lost, the
     /// rest is not. Their bytes are checked at the first question that needs them.
     fn drop_damaged(&mut self, folder: &Path, metrics: &StoreMetrics) -> Result<(), StoreError> {
         let mut damaged: Vec<FileEntry> = Vec::new();
-        for entry in &self.catalog.manifest().samples {
+        for entry in self.catalog.manifest().data() {
             let path = folder.join(&entry.file);
             if let Err(why) = parquet_file::check_footer(&path) {
                 files::set_aside(&path, &why);
@@ -93,11 +96,11 @@ impl Opened {
         metrics.damaged_files.inc_by(damaged.len() as u64);
         self.catalog.change(|manifest| {
             let whole = |entry: &FileEntry| !damaged.contains(entry);
-            manifest.samples.retain(whole);
+            Signal::ALL.iter().for_each(|signal| manifest.of_mut(*signal).retain(whole));
             manifest.symbols.retain(whole);
             manifest.pushes.retain(whole);
-            let samples = damaged.iter().filter(|entry| entry.file.starts_with("samples/"));
-            manifest.damaged.extend(samples.cloned());
+            let data = damaged.iter().filter(|entry| Signal::of(&entry.file).is_some());
+            manifest.damaged.extend(data.cloned());
         })
     }
 
@@ -158,13 +161,7 @@ impl Opened {
                 metrics.wal_torn_bytes.inc_by(replay.torn_bytes as u64);
                 tracing::info!(segment, replay.torn_bytes, "the log ends in a torn write");
             }
-            let mut sealed = Sealed {
-                segment,
-                samples: Memtable::default(),
-                symbols: SymbolRows::default(),
-                pushes: Vec::new(),
-                wal: path,
-            };
+            let mut sealed = Sealed { segment, wal: path, ..Sealed::default() };
             for record in replay.records {
                 self.replay_record(record, &mut sealed);
             }
@@ -181,15 +178,21 @@ impl Opened {
     fn replay_record(&mut self, record: Record, sealed: &mut Sealed) {
         self.dictionary.take_in(&mut self.live.symbols, &record.symbols);
         sealed.symbols.append(record.symbols);
-        let mut rest = record.samples.as_slice();
+        let mut samples = record.samples.as_slice();
+        let mut spans = record.spans.into_iter();
+        let mut points = record.points.into_iter();
         for push in record.pushes {
-            let (own, others) = rest.split_at(rest.len().min(push.samples as usize));
-            rest = others;
+            let own = samples.split_off(..samples.len().min(push.samples as usize));
+            let own_spans: Vec<_> = spans.by_ref().take(push.spans as usize).collect();
+            let own_points: Vec<_> = points.by_ref().take(push.points as usize).collect();
             // A push whose first record could not be cut off after an error may be here twice.
             if !self.recent.knows(push.digest) {
-                own.iter().for_each(|row| sealed.samples.push(*row));
+                own.into_iter().flatten().for_each(|row| sealed.samples.push(*row));
+                own_spans.into_iter().for_each(|span| sealed.spans.push(span));
+                own_points.into_iter().for_each(|point| sealed.points.push(point));
                 self.recent.remember(push);
-                sealed.pushes.push(PushRow { samples: 0, ..push });
+                let (samples, spans, points) = (0, 0, 0);
+                sealed.pushes.push(PushRow { samples, spans, points, ..push });
             }
         }
     }

@@ -57,8 +57,17 @@ pub(super) struct Written {
 
 impl<'a> ParquetFileWriter<'a> {
     pub(super) fn create(path: &'a Path, schema: SchemaRef) -> Result<Self, StoreError> {
+        Self::create_as(path, schema, properties())
+    }
+
+    /// As [`ParquetFileWriter::create`], for rows that pack better another way.
+    pub(super) fn create_as(
+        path: &'a Path,
+        schema: SchemaRef,
+        properties: WriterProperties,
+    ) -> Result<Self, StoreError> {
         let file = File::create(path).map_err(|error| StoreError::io("create", path, error))?;
-        let writer = ArrowWriter::try_new(Checksummed::new(file), schema, Some(properties()))
+        let writer = ArrowWriter::try_new(Checksummed::new(file), schema, Some(properties))
             .map_err(|error| failed(path, error))?;
         Ok(Self { path, writer })
     }

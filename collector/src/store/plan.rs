@@ -46,6 +46,11 @@ impl Ages {
         Self { minute_ms: ms(settings.minute_after), hour_ms: ms(settings.hour_after) }
     }
 
+    /// For rows that cannot be added up: files of an hour are merged, and that is all.
+    pub(super) fn never() -> Self {
+        Self { minute_ms: i64::MAX, hour_ms: i64::MAX }
+    }
+
     /// Ages at which data decays early when it takes too much room.
     pub(super) fn in_need(self) -> Self {
         Self { minute_ms: self.minute_ms / 4, hour_ms: self.minute_ms / 4 }

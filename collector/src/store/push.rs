@@ -5,16 +5,24 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::memtable::SampleRow;
+use super::signal::Row;
 use super::symbols::{Series, SeriesId};
+use crate::metric::Point;
 use crate::profile::{Frame, Labels, Location, Profile};
+use crate::trace::Span;
 
-/// One request's profiles.
-#[derive(Clone, Debug)]
+/// What one request carried.
+#[derive(Clone, Debug, Default)]
 pub struct Push {
     /// Hash of the request's bytes and path; the same digest again is the same request again.
     pub digest: u128,
-    /// What it carried.
+    /// Its profiles.
     pub profiles: Vec<Profile>,
+    /// Its spans.
+    pub spans: Vec<Span>,
+    /// Its metric points.
+    pub points: Vec<Point>,
 }
 
 /// What became of a push.
@@ -30,6 +38,8 @@ pub enum Appended {
 pub(super) struct Prepared {
     pub(super) digest: u128,
     pub(super) profiles: Vec<PreparedProfile>,
+    pub(super) spans: Vec<Span>,
+    pub(super) points: Vec<Point>,
 }
 
 /// A profile with content hashes beside its tables.
@@ -58,12 +68,19 @@ pub(super) struct Sum {
 impl Prepared {
     pub(super) fn new(push: Push) -> Self {
         let profiles = push.profiles.into_iter().map(PreparedProfile::new).collect();
-        Self { digest: push.digest, profiles }
+        Self { digest: push.digest, profiles, spans: push.spans, points: push.points }
     }
 
-    /// How many rows it makes.
-    pub(super) fn samples(&self) -> usize {
-        self.profiles.iter().map(|profile| profile.sums.len()).sum()
+    /// About how many rows of samples it is as large as.
+    pub(super) fn weight(&self) -> usize {
+        let samples: usize = self.profiles.iter().map(|profile| profile.sums.len()).sum();
+        samples + self.signal_bytes() / size_of::<SampleRow>()
+    }
+
+    /// About what its spans and points take in memory.
+    pub(super) fn signal_bytes(&self) -> usize {
+        let spans = self.spans.iter().map(Row::bytes).sum::<usize>();
+        spans + self.points.iter().map(Row::bytes).sum::<usize>()
     }
 }
 

@@ -50,7 +50,8 @@ mod tests {
     #[test]
     fn old_pushes_and_those_beyond_the_limit_are_forgotten() {
         let mut recent = RecentPushes::new(3, Duration::from_millis(100));
-        let push = |digest, received_unix_ms| PushRow { digest, received_unix_ms, samples: 0 };
+        let push =
+            |digest, received_unix_ms| PushRow { digest, received_unix_ms, ..PushRow::default() };
         (0..5).for_each(|n| recent.remember(push(n, 10)));
         assert_eq!((0..5).filter(|n| recent.knows(*n)).collect::<Vec<_>>(), [2, 3, 4]);
         recent.remember(push(9, 111));

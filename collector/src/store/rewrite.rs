@@ -1,15 +1,18 @@
-//! Puts one sample file in the place of several: written, made durable, listed, and only then the
+//! Puts one file in the place of several: written, made durable, listed, and only then the
 //! old ones go, when their last reader lets go of them.
 
 use super::error::StoreError;
 use super::files::{self, DataFile};
-use super::flush::sample_file_name;
 use super::grain::HOUR_MS;
 use super::live::Shared;
 use super::manifest::FileEntry;
 use super::merge::merge;
 use super::plan::Job;
+use super::row_file;
 use super::sample_file::{Ranks, SampleFileWriter};
+use super::signal::Signal;
+use crate::metric::Point;
+use crate::trace::Span;
 
 /// Moments of a rewrite at which a crash must lose and double nothing; tests stop at each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,29 +27,39 @@ pub(super) enum Step {
 /// Does a job. Damaged files are set aside instead; the next round merges the others.
 pub(super) fn rewrite(
     shared: &Shared,
+    signal: Signal,
     job: &Job,
     mut at: impl FnMut(Step),
 ) -> Result<(), StoreError> {
-    if set_aside_damaged(shared, &job.entries)? {
+    if set_aside_damaged(shared, signal, &job.entries)? {
         return Ok(());
     }
-    let new = write(shared, job)?;
+    let new = match signal {
+        Signal::Samples => write(shared, job)?,
+        Signal::Spans => row_file::merge::<Span>(shared, &job.entries, name(shared, signal, job))?,
+        Signal::Metrics => {
+            row_file::merge::<Point>(shared, &job.entries, name(shared, signal, job))?
+        }
+    };
     at(Step::Written);
-    files::sync_folder(&shared.settings.data_dir.join("samples"))?;
+    files::sync_folder(&shared.settings.data_dir.join(signal.folder()))?;
     at(Step::Durable);
     // An empty file: every row's series was lost with its symbol file.
     let new = (new.rows > 0).then_some(new);
-    replace(shared, &job.entries, new.as_ref(), &mut at)?;
+    replace(shared, signal, &job.entries, new.as_ref(), &mut at)?;
     shared.metrics.compactions.inc();
     at(Step::OldDeleted);
     Ok(())
 }
 
+fn name(shared: &Shared, signal: Signal, job: &Job) -> String {
+    signal.file_name(shared.catalog().take_id(), job.from_unix_ms.div_euclid(HOUR_MS))
+}
+
 fn write(shared: &Shared, job: &Job) -> Result<FileEntry, StoreError> {
     let folder = &shared.settings.data_dir;
     let ranks = Ranks::of(&shared.live().symbols.clone());
-    let id = shared.catalog().take_id();
-    let file = sample_file_name(id, job.from_unix_ms.div_euclid(HOUR_MS));
+    let file = name(shared, Signal::Samples, job);
     let path = folder.join(&file);
     let mut writer = SampleFileWriter::create(&path, &ranks, job.grain)?;
     let paths: Vec<_> = job.entries.iter().map(|entry| folder.join(&entry.file)).collect();
@@ -58,23 +71,25 @@ fn write(shared: &Shared, job: &Job) -> Result<FileEntry, StoreError> {
 /// Puts `new` in the place of `old`, on disk and then for readers.
 pub(super) fn replace(
     shared: &Shared,
+    signal: Signal,
     old: &[FileEntry],
     new: Option<&FileEntry>,
     mut at: impl FnMut(Step),
 ) -> Result<(), StoreError> {
     let mut catalog = shared.catalog();
     catalog.change(|manifest| {
-        manifest.samples.retain(|entry| !old.contains(entry));
-        manifest.samples.extend(new.cloned());
+        let entries = manifest.of_mut(signal);
+        entries.retain(|entry| !old.contains(entry));
+        entries.extend(new.cloned());
     })?;
     at(Step::Listed);
     let mut live = shared.live_mut();
     let (gone, mut kept): (Vec<_>, Vec<_>) =
-        live.files.drain(..).partition(|file| old.contains(&file.entry));
+        live.files_of_mut(signal).drain(..).partition(|file| old.contains(&file.entry));
     gone.iter().for_each(|file| file.delete_when_unread());
     let folder = &shared.settings.data_dir;
     kept.extend(new.map(|entry| DataFile::new(folder, entry.clone())));
-    live.files = kept;
+    *live.files_of_mut(signal) = kept;
     let grain = new.map(|entry| entry.grain);
     for entry in old.iter().filter(|entry| grain != Some(entry.grain)) {
         live.changes.altered(entry.from_unix_ms, entry.until_unix_ms);
@@ -90,9 +105,10 @@ pub(super) fn replace(
 /// says whether there were any.
 pub(super) fn set_aside_damaged(
     shared: &Shared,
+    signal: Signal,
     entries: &[FileEntry],
 ) -> Result<bool, StoreError> {
-    let files = shared.live().files.clone();
+    let files = shared.live().files_of(signal).to_vec();
     let mut found = false;
     for file in files.iter().filter(|file| entries.contains(&file.entry)) {
         let Err(why) = file.check() else { continue };
@@ -100,20 +116,25 @@ pub(super) fn set_aside_damaged(
             let error = std::io::Error::other(why);
             return Err(StoreError::io("read", &file.path, error));
         }
-        set_aside(shared, file, &why)?;
+        set_aside(shared, signal, file, &why)?;
         found = true;
     }
     Ok(found)
 }
 
 /// Sets one damaged file aside.
-pub(super) fn set_aside(shared: &Shared, file: &DataFile, why: &str) -> Result<(), StoreError> {
+pub(super) fn set_aside(
+    shared: &Shared,
+    signal: Signal,
+    file: &DataFile,
+    why: &str,
+) -> Result<(), StoreError> {
     shared.catalog().change(|manifest| {
-        manifest.samples.retain(|other| *other != file.entry);
+        manifest.of_mut(signal).retain(|other| *other != file.entry);
         manifest.damaged.push(file.entry.clone());
     })?;
     let mut live = shared.live_mut();
-    live.files.retain(|other| other.entry != file.entry);
+    live.files_of_mut(signal).retain(|other| other.entry != file.entry);
     live.changes.altered(file.entry.from_unix_ms, file.entry.until_unix_ms);
     live.damaged.push(file.entry.clone());
     drop(live);

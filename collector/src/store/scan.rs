@@ -10,11 +10,13 @@ use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::prelude::{Expr, ParquetReadOptions, SessionConfig, SessionContext, col, lit};
+use futures::StreamExt;
 
 use super::error::StoreError;
 use super::files::DataFile;
 use super::parquet_file::samples_schema;
 use super::settings::StoreSettings;
+use super::signal::Row;
 
 /// The query engine of one store.
 pub(super) struct Engine {
@@ -162,6 +164,63 @@ impl Engine {
         let schema = samples_schema();
         let options = ParquetReadOptions::default().schema(&schema).skip_metadata(true);
         Ok(self.context.read_parquet(paths, options).await?)
+    }
+}
+
+impl Engine {
+    /// Passes the rows that meet a condition to `visit`, a batch at a time. A file that cannot be
+    /// read fails this question, and is left out of the next.
+    pub(super) async fn rows<R: Row>(
+        &self,
+        files: &[Arc<DataFile>],
+        condition: Option<Expr>,
+        mut visit: impl FnMut(R),
+    ) -> Result<(), StoreError> {
+        let files = whole(files.to_vec()).await?;
+        if files.is_empty() {
+            return Ok(());
+        }
+        let rows = self.read_rows::<R>(&files, condition).await?;
+        let mut batches = rows.execute_stream().await?;
+        while let Some(batch) = batches.next().await {
+            let batch = batch.inspect_err(|_| files.iter().for_each(|file| file.doubt()))?;
+            R::from_batch(&batch)?.into_iter().for_each(&mut visit);
+        }
+        Ok(())
+    }
+
+    /// Sums by keys of the rows that meet a condition. What cannot be read is as in
+    /// [`Engine::rows`].
+    pub(super) async fn grouped<R: Row>(
+        &self,
+        files: &[Arc<DataFile>],
+        condition: Expr,
+        keys: Vec<Expr>,
+        sums: Vec<Expr>,
+    ) -> Result<Vec<RecordBatch>, StoreError> {
+        let files = whole(files.to_vec()).await?;
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = self.read_rows::<R>(&files, Some(condition)).await?;
+        let batches = rows.aggregate(keys, sums)?.collect().await;
+        Ok(batches.inspect_err(|_| files.iter().for_each(|file| file.doubt()))?)
+    }
+
+    async fn read_rows<R: Row>(
+        &self,
+        files: &[Arc<DataFile>],
+        condition: Option<Expr>,
+    ) -> Result<DataFrame, StoreError> {
+        let paths: Vec<String> =
+            files.iter().map(|file| file.path.to_string_lossy().into_owned()).collect();
+        let schema = R::schema();
+        let options = ParquetReadOptions::default().schema(&schema).skip_metadata(true);
+        let rows = self.context.read_parquet(paths, options).await?;
+        Ok(match condition {
+            Some(condition) => rows.filter(condition)?,
+            None => rows,
+        })
     }
 }
 

@@ -15,7 +15,9 @@ use super::select::{
     Kept, Merged, MergedServices, Select, ServiceStacks, Timeline, TimelineBy, TimelineGroup,
     TimelinePoint, Unread,
 };
-use super::symbols::{Series, StackId, Symbols, SymbolsView};
+use super::symbols::{Chunked, Series, StackId, Symbols, SymbolsView};
+use crate::metric::Point;
+use crate::trace::Span;
 
 /// More steps than any screen has pixels; a question for more is a mistake.
 const MAX_STEPS: i64 = 20_000;
@@ -32,6 +34,12 @@ pub struct Snapshot {
     /// Samples in memory: sealed segments and the one being filled.
     pub(super) tables: Vec<Memtable>,
     pub(super) files: Vec<Arc<DataFile>>,
+    /// Spans in memory.
+    pub(super) spans: Vec<Chunked<Span>>,
+    pub(super) span_files: Vec<Arc<DataFile>>,
+    /// Points in memory.
+    pub(super) points: Vec<Chunked<Point>>,
+    pub(super) metric_files: Vec<Arc<DataFile>>,
     /// Files that were set aside before.
     pub(super) damaged: Vec<FileEntry>,
     pub(super) version: u64,
@@ -79,7 +87,8 @@ impl Snapshot {
     /// question: it is what finds them.
     #[must_use]
     pub fn unread(&self, from_unix_ms: i64, until_unix_ms: i64) -> Vec<Unread> {
-        let found = self.files.iter().filter(|file| file.damage().is_some());
+        let files = self.files.iter().chain(&self.span_files).chain(&self.metric_files);
+        let found = files.filter(|file| file.damage().is_some());
         let entries = found.map(|file| &file.entry).chain(&self.damaged);
         entries
             .filter(|entry| entry.overlaps(from_unix_ms, until_unix_ms))

@@ -24,6 +24,8 @@ pub(super) enum Table {
     Series = 4,
     Pushes = 5,
     Samples = 6,
+    Spans = 7,
+    Points = 8,
 }
 
 impl Table {
@@ -39,23 +41,28 @@ impl Table {
             Self::Series => "series",
             Self::Pushes => "pushes",
             Self::Samples => "samples",
+            Self::Spans => "spans",
+            Self::Points => "metrics",
         }
     }
 
     pub(super) fn from_wire(number: u8) -> Option<Self> {
-        [Self::Functions, Self::Locations, Self::Stacks, Self::Series, Self::Pushes, Self::Samples]
-            .into_iter()
-            .find(|table| *table as u8 == number)
+        let others = [Self::Pushes, Self::Samples, Self::Spans, Self::Points];
+        Self::SYMBOLS.into_iter().chain(others).find(|table| *table as u8 == number)
     }
 }
 
 /// A push as the store remembers it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PushRow {
     pub(super) digest: u128,
     pub(super) received_unix_ms: i64,
     /// How many of the samples that follow are its; 0 once they are in a Parquet file.
     pub(super) samples: u32,
+    /// The same of spans.
+    pub(super) spans: u32,
+    /// The same of points.
+    pub(super) points: u32,
 }
 
 type Columns = Vec<(&'static str, ArrayRef)>;
@@ -179,9 +186,15 @@ pub(super) fn pushes(rows: &[PushRow]) -> Result<RecordBatch, StoreError> {
     let columns: Columns = vec![
         ("digest", Arc::new(digests.finish())),
         ("received_unix_ms", i64s(rows.iter().map(|row| row.received_unix_ms))),
-        ("samples", Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.samples)))),
+        ("samples", counts(rows, |row| row.samples)),
+        ("spans", counts(rows, |row| row.spans)),
+        ("points", counts(rows, |row| row.points)),
     ];
     batch(Table::Pushes, columns)
+}
+
+fn counts(rows: &[PushRow], of: fn(&PushRow) -> u32) -> ArrayRef {
+    Arc::new(UInt32Array::from_iter_values(rows.iter().map(of)))
 }
 
 /// The samples table as the log has it; Parquet's has service and type too (see `segment`).
@@ -250,7 +263,7 @@ pub(super) fn read_symbols(
         Table::Locations => read_locations(&reader, rows),
         Table::Stacks => read_stacks(&reader, rows),
         Table::Series => read_series(&reader, rows),
-        Table::Pushes | Table::Samples => Err(damaged(table, "is no symbol table")),
+        _ => Err(damaged(table, "is no symbol table")),
     }
 }
 
@@ -326,6 +339,9 @@ pub(super) fn read_pushes(batch: &RecordBatch) -> Result<Vec<PushRow>, StoreErro
         reader.column("digest")?.as_fixed_size_binary_opt().ok_or_else(wrong)?;
     let received = reader.numbers::<arrow::datatypes::Int64Type>("received_unix_ms")?;
     let samples = reader.numbers::<UInt32Type>("samples")?;
+    // Older collectors knew neither.
+    let spans = reader.numbers::<UInt32Type>("spans").ok();
+    let points = reader.numbers::<UInt32Type>("points").ok();
     (0..digests.len())
         .map(|row| {
             let digest: [u8; 16] = digests.value(row).try_into().map_err(|_| wrong())?;
@@ -333,6 +349,8 @@ pub(super) fn read_pushes(batch: &RecordBatch) -> Result<Vec<PushRow>, StoreErro
                 digest: u128::from_le_bytes(digest),
                 received_unix_ms: received.value(row),
                 samples: samples.value(row),
+                spans: spans.map_or(0, |spans| spans.value(row)),
+                points: points.map_or(0, |points| points.value(row)),
             })
         })
         .collect()

@@ -4,6 +4,7 @@
 mod collect;
 mod damage;
 mod decay;
+mod signals;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 
 use super::flush::{Step, flush};
 use super::live::Shared;
+use super::signal::Signal;
 use super::*;
 use crate::profile::{Frame, Labels, Location, Profile, ProfileType, Sample};
 
@@ -74,7 +76,7 @@ fn location(address: u64, frames: Vec<u32>) -> Location {
 }
 
 fn push(digest: u128, profiles: Vec<Profile>) -> Push {
-    Push { digest, profiles }
+    Push { digest, profiles, ..Push::default() }
 }
 
 fn everything() -> Select {

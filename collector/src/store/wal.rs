@@ -21,8 +21,11 @@ use arrow::ipc::writer::StreamWriter;
 
 use super::error::StoreError;
 use super::memtable::SampleRow;
+use super::signal::Row;
 use super::symbols::SymbolRows;
 use super::tables::{self, PushRow, Table};
+use crate::metric::Point;
+use crate::trace::Span;
 
 const MAGIC: &[u8; 8] = b"SONDEWL1";
 const RECORD_HEAD: usize = 8;
@@ -36,6 +39,10 @@ pub(super) struct Record {
     pub(super) symbols: SymbolRows,
     /// In the order of `pushes`.
     pub(super) samples: Vec<SampleRow>,
+    /// In the order of `pushes`.
+    pub(super) spans: Vec<Span>,
+    /// In the order of `pushes`.
+    pub(super) points: Vec<Point>,
 }
 
 /// The segment being written. Only whole records count as written.
@@ -105,6 +112,8 @@ fn encode(record: &Record) -> Result<Vec<u8>, StoreError> {
         write_section(&mut bytes, table, &batch)?;
     }
     write_section(&mut bytes, Table::Samples, &tables::samples(&record.samples)?)?;
+    write_rows(&mut bytes, &record.spans)?;
+    write_rows(&mut bytes, &record.points)?;
     write_section(&mut bytes, Table::Pushes, &tables::pushes(&record.pushes)?)?;
     let len = u32::try_from(bytes.len() - RECORD_HEAD).ok().filter(|len| *len <= MAX_RECORD);
     let too_long = || StoreError::Table { table: "log", what: "a record over 1 GiB".to_owned() };
@@ -113,6 +122,13 @@ fn encode(record: &Record) -> Result<Vec<u8>, StoreError> {
     bytes[..4].copy_from_slice(&len.to_le_bytes());
     bytes[4..8].copy_from_slice(&crc.to_le_bytes());
     Ok(bytes)
+}
+
+fn write_rows<R: Row>(bytes: &mut Vec<u8>, rows: &[R]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    write_section(bytes, R::TABLE, &R::to_batch(rows)?)
 }
 
 fn write_section(bytes: &mut Vec<u8>, table: Table, batch: &RecordBatch) -> Result<(), StoreError> {
@@ -198,6 +214,8 @@ fn read_section(table: Table, section: &[u8], record: &mut Record) -> Result<(),
         match table {
             Table::Pushes => record.pushes.extend(tables::read_pushes(&batch)?),
             Table::Samples => record.samples.extend(tables::read_samples(&batch)?),
+            Table::Spans => record.spans.extend(Span::from_batch(&batch)?),
+            Table::Points => record.points.extend(Point::from_batch(&batch)?),
             symbols => tables::read_symbols(symbols, &batch, &mut record.symbols)?,
         }
     }
@@ -212,8 +230,10 @@ mod tests {
 
     fn record(n: u64) -> Record {
         let samples = vec![SampleRow { stack: n, series: 2, unix_ms: 3, value: 4 }; 66];
-        let pushes = vec![PushRow { digest: u128::from(n), received_unix_ms: 5, samples: 66 }];
-        Record { pushes, samples, symbols: SymbolRows::default() }
+        let digest = u128::from(n);
+        let pushes =
+            vec![PushRow { digest, received_unix_ms: 5, samples: 66, ..PushRow::default() }];
+        Record { pushes, samples, ..Record::default() }
     }
 
     fn log(folder: &Path) -> Result<PathBuf, StoreError> {

@@ -23,7 +23,7 @@ export function prepare(canvas, width, height) {
 }
 
 const TOKENS = [
-  "panel", "line", "faint", "ink", "second", "third", "accent", "ground", "match", "box-ink",
+  "panel", "line", "faint", "ink", "second", "third", "accent", "ground", "match", "box-ink", "back", "bad", "kernel-line",
   "native", "kernel", "runtime", "interpreted", "unknown", "service", ...Array.from({ length: 12 }, (_, hue) => `hue-${hue}`),
 ];
 

@@ -1,15 +1,13 @@
 // @ts-check
 // Draws CPU over time as stacked steps, its axis and the picked range.
 
-import { clock, dayOf, timeTicks } from "../model/range.js";
 import { roundAbove, scaleLabel, xOf } from "../model/timeline.js";
+import { AXIS, drawTicks } from "./axis.js";
 import { prepare } from "./surface.js";
 
 /** @typedef {import("../model/timeline.js").Timeline} Timeline */
 /** @typedef {import("../model/range.js").Span} Span */
 
-/** Room for the tick labels. */
-export const AXIS = 18;
 const TOP = 10;
 
 /**
@@ -44,22 +42,6 @@ function drawStack(context, timeline, span, width, base, colours) {
       context.fillRect(left, base - floor[step] - high, Math.max(right - left, 1), high);
       floor[step] += high;
     }
-  }
-}
-
-/** @param {CanvasRenderingContext2D} context @param {Span} span @param {number} width @param {number} height @param {import("./surface.js").Colours} colours */
-function drawTicks(context, span, width, height, colours) {
-  const { ticks, step } = timeTicks(span, Math.max(2, Math.floor(width / 110)));
-  context.textAlign = "center";
-  context.textBaseline = "bottom";
-  for (const ms of ticks) {
-    const x = xOf(span, width, ms);
-    const midnight = new Date(ms).getHours() === 0 && new Date(ms).getMinutes() === 0;
-    const label = step >= 86400e3 || (midnight && step >= 3600e3) ? dayOf(ms).slice(5) : clock(ms, step < 60e3);
-    context.fillStyle = colours.line;
-    context.fillRect(Math.round(x), height - AXIS, 1, 4);
-    context.fillStyle = colours.third;
-    if (x > 26 && x < width - 26) context.fillText(label, x, height - 1);
   }
 }
 

@@ -7,10 +7,11 @@ const LONGEST = 4096;
 /**
  * Control and direction characters become a visible mark; what is longer than a page is cut.
  * @param {string} name
+ * @param {boolean} [lines] whether ends of lines and tabs stay, as a stack trace needs them
  */
-export function printable(name) {
+export function printable(name, lines = false) {
   const shown = name.length > LONGEST ? `${name.slice(0, LONGEST)}…` : name;
-  return shown.replace(UNPRINTABLE, "\ufffd");
+  return shown.replace(UNPRINTABLE, (one) => (lines && (one === "\n" || one === "\t") ? one : "\ufffd"));
 }
 
 /**

@@ -76,7 +76,7 @@ export function timeAt({ fromMs, untilMs }, width, x) {
 
 /**
  * A dragged range, outward to whole steps: half a step has no data of its own.
- * @param {Timeline} timeline
+ * @param {{ startMs: number, stepMs: number }} timeline
  * @param {number} oneMs
  * @param {number} otherMs
  * @returns {Span}

@@ -49,6 +49,10 @@ const REASONS = /** @type {Record<string, string>} */ ({
   process_record_invalid: "a kernel record of a process could not be read",
   region_table_full: "a process maps more regions than the agent keeps",
   file_table_full: "more files are mapped than the agent keeps",
+  socket_ring_full: "the kernel's socket buffer was full",
+  socket_queue_full: "the agent was too slow",
+  socket_record_invalid: "a kernel record of a socket could not be read",
+  too_many_connections: "more connections at a time than the agent follows",
   window_full: "more distinct stacks than a window holds",
   export_queue_full: "the agent's send queue was full",
   export_refused: "the collector refused the profile",
@@ -70,6 +74,26 @@ export function trustParts(answer) {
   if (agents.seen === 0 && stacks.total === 0) return [unreported()];
   if (stacks.total === 0) return [uncounted(), lostPart(lost), ...missedPart(missed), agentsPart(agents), costPart(cost)];
   return [stacksPart(stacks), framesPart(frames), lostPart(lost), ...missedPart(missed), agentsPart(agents), costPart(cost)];
+}
+
+/** What of it concerns requests: they rest on calls on sockets, not on stacks. @param {any} answer of /trust @returns {Part[]} */
+export function requestTrustParts(answer) {
+  const { missed, agents, cost } = answer;
+  if (agents.seen === 0) return [unreported()];
+  return [...missedPart(missed), agentsPart(agents), costPart(cost)];
+}
+
+/** How much of one trace is here. @param {import("./trace.js").Trace} trace @returns {Part[]} */
+export function traceParts({ spans, roots, orphans, services, truncated }) {
+  const rootless = roots === 0;
+  return [
+    { key: "trace", figure: counted(spans.length, "span"), words: `of ${counted(services.length, "service")}`, whole: !truncated,
+      reasons: truncated ? ["The trace has more spans than the collector hands out at once; the latest are missing."] : [] },
+    { key: "root", figure: rootless ? "No root" : counted(roots, "root"), words: "received", whole: !rootless,
+      reasons: rootless ? ["The span that began this trace has not arrived: it may come later, was not sampled, or was lost."] : [] },
+    { key: "orphans", figure: orphans.toLocaleString("en"), words: orphans === 1 ? "span without its parent" : "spans without their parents", whole: orphans === 0,
+      reasons: orphans > 0 ? [`${counted(orphans, "span")} ${orphans === 1 ? "names a parent" : "name parents"} that has not been received. Where it belongs in the tree is not known.`] : [] },
+  ];
 }
 
 /** Other agents than ours may push here, and they say nothing of what they lost. @returns {Part} */
@@ -115,12 +139,20 @@ function lostPart({ total, by_reason }) {
   };
 }
 
+/** Labels of what is missed of calls on sockets; the others are about processes. */
+const OF_SOCKETS = /^socket_|^too_many_connections$/;
+
 /** Shown only when there is something to say. @param {any} missed @returns {Part[]} */
-function missedPart({ total, by_reason }) {
-  return total === 0 ? [] : [{
-    key: "missed", figure: total.toLocaleString("en"), words: "facts about processes missed", whole: false,
-    reasons: by_reason.map((/** @type {any} */ one) => `${counted(one.count, "fact")} about processes: ${reasonWords(one.reason)}`),
-  }];
+function missedPart({ by_reason }) {
+  const part = (/** @type {string} */ key, /** @type {boolean} */ ofSockets, /** @type {string} */ one, /** @type {string} */ about) => {
+    const reasons = by_reason.filter((/** @type {any} */ { reason, count }) => count > 0 && OF_SOCKETS.test(reason.replaceAll(" ", "_")) === ofSockets);
+    const total = reasons.reduce((/** @type {number} */ sum, /** @type {any} */ { count }) => sum + count, 0);
+    return total === 0 ? [] : [{
+      key, figure: total.toLocaleString("en"), words: `${one}s ${about} missed`, whole: false,
+      reasons: reasons.map((/** @type {any} */ { reason, count }) => `${counted(count, one)} ${about}: ${reasonWords(reason)}`),
+    }];
+  };
+  return [...part("missed", false, "fact", "about processes"), ...part("missed-calls", true, "call", "on sockets")];
 }
 
 /** @param {any} agents */

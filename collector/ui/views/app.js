@@ -1,63 +1,32 @@
 // @ts-check
-// The page: its frame, and which of its states it is in.
+// Which page is shown, and what all of them share: theme and help.
 
-import { html, useEffect, useState } from "../vendor/preact-htm.js";
-import { parseSelector } from "../model/selector.js";
-import { printable } from "../model/text.js";
-import { isEmpty } from "../session.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { onTheme } from "../theme.js";
-import { Flame } from "./flame.js";
 import { Help } from "./help.js";
-import { ScopeBar } from "./scopebar.js";
-import { Split } from "./split.js";
-import { EmptyCollector, EmptySelection, Failure } from "./states.js";
-import { Table } from "./table.js";
-import { TimelineView } from "./timeline.js";
-import { Toolbar } from "./toolbar.js";
-import { TopBar } from "./topbar.js";
-import { TrustBar } from "./trustbar.js";
+import { ProfilePage } from "./profilepage.js";
+import { RequestPage } from "./requestpage.js";
 
-/** @typedef {import("../session.js").Session} Session */
-/** @typedef {import("../session.js").State} State */
-/** @typedef {{ session: Session, state: State }} Props */
-
-/** @param {{ session: Session }} props */
-export function App({ session }) {
-  const [state, setState] = useState(session.get());
+/** @param {{ router: import("../router.js").Router, profiles: import("../session.js").Session, requests: import("../requestsession.js").RequestSession }} props */
+export function App({ router, profiles, requests }) {
+  const [{ place }, setPlace] = useState(router.get());
   const [, redraw] = useState(0);
-  useEffect(() => session.subscribe(setState), [session]);
+  useEffect(() => router.subscribe(setPlace), [router]);
   useEffect(() => onTheme(() => redraw((count) => count + 1)), []);
-  useEffect(() => { document.title = title(state.view.selector); }, [state.view.selector]);
-  const props = { session, state };
+  useFocusOnArrival(`${place.page} ${place.id}`);
   return html`
-    <a class="skip" href="#graph">Skip to the flame graph</a>
-    <${TopBar} ...${props} />
-    ${isEmpty(state.types) ? html`<main class="page"><${EmptyCollector} /></main>` : html`
-      <${ScopeBar} ...${props} />
-      <main class="page">
-        <${TimelineView} ...${props} />
-        <${Toolbar} ...${props} />
-        <${Body} ...${props} />
-      </main>`}
-    <${TrustBar} ...${props} />
-    <${Help} />`;
+    <div class="frame">${place.page === "profiles" ? html`<${ProfilePage} session=${profiles} router=${router} />` : html`<${RequestPage} session=${requests} router=${router} />`}</div>
+    <${Help} page=${place.page} />`;
 }
 
-/** What a tab and the history say: the service first, it tells one tab from the other. @param {string} selector */
-function title(selector) {
-  const service = parseSelector(selector)?.find(({ name, op }) => name === "service_name" && op === "=");
-  return [...(service ? [printable(service.value)] : []), "Profiles", "Sonde"].join(" · ");
-}
-
-/** @param {Props} props */
-function Body({ session, state }) {
-  const failed = state.types.error ?? state.tree.error;
-  if (failed && !state.tree.data) return html`<${Failure} error=${failed} onRetry=${session.retry} />`;
-  const nothing = state.tree.data?.whole === 0 && state.tree.shown === state.tree.key;
-  return html`
-    ${failed && html`<${Failure} error=${failed} onRetry=${session.retry} slim />`}
-    ${nothing ? html`<${EmptySelection} session=${session} state=${state} />` : html`
-      <${Split} hidden=${state.view.table === "hidden"}
-        left=${html`<${Flame} session=${session} state=${state} />`}
-        right=${html`<${Table} session=${session} state=${state} />`} />`}`;
+/** Another page starts at its content: for keys that scroll it, and for those who hear it. @param {string} where */
+function useFocusOnArrival(where) {
+  const shown = useRef(where);
+  useEffect(() => {
+    if (shown.current === where) return;
+    shown.current = where;
+    const main = document.querySelector("main");
+    main?.setAttribute("tabindex", "-1");
+    main?.focus({ preventScroll: true });
+  }, [where]);
 }

@@ -20,7 +20,7 @@ import { walk } from "./walk.js";
 /** @typedef {import("../model/tree.js").Tree} Tree */
 /** @typedef {import("../drawing/flame.js").Picture} Picture */
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 export function Flame({ session, state }) {
   const tree = /** @type {Tree | null} */ (state.tree.data);
   const stale = isStale(state.tree);
@@ -52,7 +52,7 @@ function Measure({ onWidth }) {
   return html`<div ref=${place} class="measure"></div>`;
 }
 
-/** @param {import("./app.js").Props & { tree: Tree, focus: number }} props */
+/** @param {import("./profilepage.js").Props & { tree: Tree, focus: number }} props */
 function Graph({ session, state, tree, focus }) {
   const { view } = state;
   const scroller = useRef(/** @type {HTMLElement | null} */ (null));

@@ -5,7 +5,7 @@ import { html, useState } from "../vendor/preact-htm.js";
 import { dayOf, clock, isRelative, PRESETS, rangeTitle, spanInFull, zone } from "../model/range.js";
 import { Choices, Menu } from "./menu.js";
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./topbar.js").Framed} props */
 export function RangePicker({ session, state }) {
   const { view, span } = state;
   const title = rangeTitle(view.from, view.until);

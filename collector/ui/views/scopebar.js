@@ -3,6 +3,7 @@
 
 import { html } from "../vendor/preact-htm.js";
 import { address } from "../api.js";
+import { link } from "../model/place.js";
 import { labelTitle, matcherWords, parseSelector, printSelector } from "../model/selector.js";
 import { printable } from "../model/text.js";
 import { formatValue } from "../model/units.js";
@@ -12,9 +13,10 @@ import { Share } from "./share.js";
 
 /** @typedef {import("../model/selector.js").Matcher} Matcher */
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 export function ScopeBar({ session, state }) {
   const matchers = parseSelector(state.view.selector);
+  const service = matchers?.find(({ name, op }) => name === "service_name" && op === "=");
   const change = (/** @type {Matcher[]} */ next) => session.navigate({ selector: printSelector(next) });
   return html`
     <div class="scopebar" role="group" aria-label="Scope">
@@ -30,12 +32,13 @@ export function ScopeBar({ session, state }) {
               onDone=${(/** @type {Matcher} */ next) => { close(); change([...matchers, next]); }} />`}
           <//>`}
       </div>
+      ${service && html`<a class="button" href=${link("/service", { name: service.value }, state.view)}>Service</a>`}
       <${Download} session=${session} state=${state} />
       <${Share} state=${state} />
     </div>`;
 }
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 function TypeChip({ session, state }) {
   const types = /** @type {any[]} */ (state.types.data?.types ?? []);
   const current = types.find(({ id }) => id === (state.view.type || state.tree.data?.type)) ?? types[0];
@@ -65,7 +68,7 @@ function Chip({ session, matcher, onChange, onRemove }) {
     </span>`;
 }
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 function Unreadable({ session, state }) {
   return html`<span class="chip split warn"><span class="inner">filter can't be read: <code>${printable(state.view.selector)}</code></span>
     <button type="button" class="remove" title="Remove the filter" onClick=${() => session.navigate({ selector: "" })}>✕</button></span>`;
@@ -77,7 +80,7 @@ const FORMATS = /** @type {const} */ ([
   ["svg", "SVG", "a flame graph that opens in any browser"],
 ]);
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 function Download({ session }) {
   const scope = session.scope(session.selected());
   return html`

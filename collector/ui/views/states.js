@@ -42,7 +42,7 @@ export function EmptyCollector() {
     </section>`;
 }
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 export function EmptySelection({ session, state }) {
   const { view, nearest } = state;
   const where = view.select ? "the picked part of the range" : `“${rangeTitle(view.from, view.until)}”`;

@@ -13,7 +13,7 @@ import { SkeletonRows } from "./states.js";
 
 const ROW = 26;
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 export function Table({ session, state }) {
   const { view, top, tree } = state;
   const scroller = useRef(/** @type {HTMLElement | null} */ (null));
@@ -77,7 +77,7 @@ export function Table({ session, state }) {
     </section>`;
 }
 
-/** @param {import("./app.js").Props & { count: number | null }} props */
+/** @param {import("./profilepage.js").Props & { count: number | null }} props */
 function Head({ session, state, count }) {
   const { view } = state;
   const sortBy = (/** @type {"self" | "total"} */ sort) =>

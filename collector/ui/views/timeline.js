@@ -1,30 +1,31 @@
 // @ts-check
 // CPU over time above the graph: what stands out is picked by dragging, a click gives it back.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact-htm.js";
-import { drawTimeline, AXIS } from "../drawing/timeline.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { AXIS } from "../drawing/axis.js";
+import { drawTimeline } from "../drawing/timeline.js";
 import { themeColours } from "../drawing/surface.js";
 import { clock, lengthTitle, spanInFull, spanTitle } from "../model/range.js";
 import { timeAt, wholeSteps, xOf } from "../model/timeline.js";
 import { parseSelect, printSelect } from "../model/view.js";
 import { formatCores, significant } from "../model/units.js";
 import { isStale } from "../slot.js";
+import { useWidth } from "./width.js";
 
 /** @typedef {import("../model/range.js").Span} Span */
 
 const HEIGHT = 92;
 const DRAG_FROM = 4;
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 export function TimelineView({ session, state }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const place = useRef(/** @type {HTMLElement | null} */ (null));
-  const [width, setWidth] = useState(0);
   const [drag, setDrag] = useState(/** @type {{ from: number, to: number } | null} */ (null));
   const [hover, setHover] = useState(/** @type {number | null} */ (null));
   const slot = state.timeline;
   const timeline = /** @type {import("../model/timeline.js").Timeline | null} */ (slot.data);
-  useWidth(place, setWidth);
+  const width = useWidth(place);
   useLayoutEffect(() => {
     if (canvas.current && width > 0) drawTimeline(canvas.current, { timeline, span: state.span, width, height: HEIGHT }, themeColours());
   });
@@ -62,15 +63,6 @@ export function TimelineView({ session, state }) {
           <button type="button" class="plain" onClick=${() => pick(null)}>Clear</button></div>`
         : html`<${Legend} timeline=${timeline} />`}
     </section>`;
-}
-
-/** @param {import("../vendor/preact-htm.js").Ref<HTMLElement | null>} place @param {(width: number) => void} set */
-function useWidth(place, set) {
-  useEffect(() => {
-    const watch = new ResizeObserver(([entry]) => set(Math.floor(entry.contentRect.width)));
-    if (place.current) watch.observe(place.current);
-    return () => watch.disconnect();
-  }, []);
 }
 
 /** @param {{ timeline: import("../model/timeline.js").Timeline | null }} props */

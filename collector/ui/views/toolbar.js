@@ -15,7 +15,7 @@ import { Choices, Menu } from "./menu.js";
 const TYPING_MS = 160;
 const COLOURS = { kind: "kind", binary: "binary" };
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 export function Toolbar({ session, state }) {
   const { view } = state;
   return html`
@@ -35,7 +35,7 @@ export function Toolbar({ session, state }) {
     </div>`;
 }
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 function Find({ session, state }) {
   const { q } = state.view;
   const [text, setText] = useState(q);
@@ -74,7 +74,7 @@ function Matches({ state }) {
   return html`<output class="count" title=${title}>${match.frames === 0 ? "no frame" : `${counted(match.frames, "frame")} · ${share}`}</output>`;
 }
 
-/** @param {import("./app.js").Props} props */
+/** @param {import("./profilepage.js").Props} props */
 function Breadcrumb({ session, state }) {
   const tree = /** @type {import("../model/tree.js").Tree | null} */ (state.tree.data);
   if (!tree) return html`<span class="spring" />`;

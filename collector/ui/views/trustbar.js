@@ -4,32 +4,32 @@
 import { html } from "../vendor/preact-htm.js";
 import { run } from "../commands.js";
 import { zone } from "../model/range.js";
-import { trustParts, verdict } from "../model/trust.js";
-import { isEmpty } from "../session.js";
+import { verdict } from "../model/trust.js";
 import { isStale } from "../slot.js";
 import { Menu } from "./menu.js";
 
-/** @param {import("./app.js").Props} props */
-export function TrustBar({ state }) {
-  const { trust, span } = state;
-  const empty = isEmpty(state.types);
-  const parts = trust.data && !empty ? trustParts(trust.data) : [];
+/** @typedef {import("../model/trust.js").Part} Part */
+
+const CALLED_WHOLE = "at most 1 % of stacks incomplete and of frames unknown, no sample lost, no agent silent";
+
+/** @param {{ slot: import("../slot.js").Slot<any>, parts: Part[], untilMs: number, called?: string }} props `called`: what is called whole */
+export function TrustBar({ slot, parts, untilMs, called = CALLED_WHOLE }) {
   return html`
     <footer class="trustbar" aria-label="Completeness of the data">
-      ${parts.length > 0 && html`<${Verdict} parts=${parts} />`}
-      ${trust.error && !trust.data && html`<span class="third">Completeness unknown: ${trust.error.message}</span>`}
-      <span tabindex=${parts.length > 0 ? 0 : undefined} role="group" aria-label="Figures" class=${`figures ${isStale(trust) && !trust.quiet ? "stale" : ""}`}>
+      ${parts.length > 0 && html`<${Verdict} parts=${parts} called=${called} />`}
+      ${slot.error && !slot.data && html`<span class="third">Completeness unknown: ${slot.error.message}</span>`}
+      <span tabindex=${parts.length > 0 ? 0 : undefined} role="group" aria-label="Figures" class=${`figures ${isStale(slot) && !slot.quiet ? "stale" : ""}`}>
         ${parts.map(({ key, figure, words, whole, reasons }) => html`
           <span key=${key} class=${whole ? "" : "warn"} title=${reasons.join("\n")}>${key === "cost" ? html`agents cost <b>${figure}</b>` : html`<b>${figure}</b> ${words}`}</span>`)}
       </span>
       <span class="spring" />
-      <span class="zone" title="All times are in your own zone">${zone(span.untilMs)}</span>
+      <span class="zone" title="All times are in your own zone">${zone(untilMs)}</span>
       <button type="button" class="keys" onClick=${() => run("help")}><kbd>?</kbd> keys</button>
     </footer>`;
 }
 
-/** @param {{ parts: import("../model/trust.js").Part[] }} props */
-function Verdict({ parts }) {
+/** @param {{ parts: Part[], called: string }} props */
+function Verdict({ parts, called }) {
   const { whole, word } = verdict(parts);
   const reasons = parts.flatMap(({ key, reasons }) => reasons.map((reason) => ({ key, reason })));
   return html`
@@ -38,6 +38,6 @@ function Verdict({ parts }) {
         <h2>${whole ? "The picture is whole" : "What is missing"}</h2>
         ${reasons.length === 0 ? html`<p>Nothing was lost in this range, and every agent reported.</p>`
           : html`<ul>${reasons.map(({ reason }) => html`<li key=${reason}>${reason}</li>`)}</ul>`}
-        <p class="note">Called whole: at most 1 % of stacks incomplete and of frames unknown, no sample lost, no agent silent.</p>`}
+        <p class="note">Called whole: ${called}.</p>`}
     <//>`;
 }

@@ -104,7 +104,7 @@ async fn a_crash_at_any_step_of_a_decay_loses_and_doubles_nothing() {
     assert!(due.iter().all(|job| job.grain == Grain::Hour && job.entries.len() > 1));
     let mut steps = Vec::new();
     for job in &due {
-        rewrite(&shared, job, |step| {
+        rewrite(&shared, Signal::Samples, job, |step| {
             copy(&base, &home.path().join(format!("{}", steps.len())));
             steps.push(step);
         })
