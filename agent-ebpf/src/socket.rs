@@ -32,7 +32,10 @@ pub struct SocketHeader {
     /// The port at the other end, in the host's order; 0 of a Unix socket.
     pub peer_port: u16,
     /// Zero.
-    pub reserved: [u16; 3],
+    pub reserved: u16,
+    /// TCP's sequence number of the first byte, which both ends agree on whenever they began to
+    /// count; 0 where there is none, or no bytes follow.
+    pub sequence: u32,
     /// The address at this end: four or sixteen bytes, then zeros.
     pub local: [u8; 16],
     /// The address at the other end.

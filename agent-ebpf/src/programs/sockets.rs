@@ -12,7 +12,10 @@ use aya_ebpf::{
         BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_SK_STORAGE_GET_F_CREATE,
     },
     btf_maps::SkStorage,
-    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_probe_read_user, generated},
+    helpers::{
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_probe_read_kernel, bpf_probe_read_user,
+        generated,
+    },
     macros::{btf_map, map},
     maps::RingBuf,
     programs::{BtfTracePointContext, FExitContext},
@@ -54,6 +57,12 @@ static SOCK_LOCAL_PORT: Global<u64> = Global::new(14);
 static SOCK_PEER6: Global<u64> = Global::new(56);
 #[unsafe(no_mangle)]
 static SOCK_LOCAL6: Global<u64> = Global::new(72);
+/// Of `struct tcp_sock`: the sequence numbers behind what was sent, and behind what was read. 0 where
+/// that is not known.
+#[unsafe(no_mangle)]
+static TCP_SENT: Global<u64> = Global::new(0);
+#[unsafe(no_mangle)]
+static TCP_READ: Global<u64> = Global::new(0);
 /// The same of `struct socket`.
 #[unsafe(no_mangle)]
 static SOCKET_SOCK: Global<u64> = Global::new(24);
@@ -174,7 +183,8 @@ fn moved(sk: *mut c_void, result: i32, call_flags: i32, event: SocketEvent) {
     if event as u8 == 1 && call_flags & MSG_DONTWAIT == 0 {
         flags |= MAY_WAIT;
     }
-    let told = Told { boot_ns, position, length, event, flags };
+    let sequence = if wanted > 0 { sequence(sk, family, event, length) } else { 0 };
+    let told = Told { boot_ns, position, length, event, flags, sequence };
     // Of two buffers each gets half of the room.
     let room = if payload.buffers[0].bytes < wanted as u64 { 2 * wanted } else { wanted };
     let ends_head = if wanted == 0 {
@@ -217,8 +227,21 @@ pub(crate) fn state_changed(ctx: &BtfTracePointContext) {
         length: socket.received,
         event: SocketEvent::Closed,
         flags: 0,
+        sequence: 0,
     };
     send::<0>(socket, &told, &Payload::NONE, 0);
+}
+
+/// TCP's sequence number of the first of the bytes that a call has just moved.
+#[inline(always)]
+fn sequence(sk: *const c_void, family: u16, event: SocketEvent, length: u64) -> u32 {
+    let offset = if event as u8 == 0 { TCP_SENT.load() } else { TCP_READ.load() };
+    if family == AF_UNIX || offset == 0 {
+        return 0;
+    }
+    // SAFETY: the helper checks the address.
+    let behind = unsafe { bpf_probe_read_kernel(sk.byte_add(offset as usize).cast::<u32>()) };
+    behind.map_or(0, |behind| behind.wrapping_sub(length as u32))
 }
 
 /// A place below `end`, which is a power of two, and known to be. Older verifiers walk into branches
@@ -279,6 +302,7 @@ struct Told {
     length: u64,
     event: SocketEvent,
     flags: u8,
+    sequence: u32,
 }
 
 /// A record with room for so many bytes.
@@ -305,8 +329,7 @@ fn send<const N: usize>(socket: &Socket, told: &Told, payload: &Payload, wanted:
         captured = payload.copy(bytes, wanted, N);
         if captured >= 4 && captured <= N {
             // SAFETY: so many bytes were written there.
-            let last =
-                unsafe { bytes.add(within(captured - 4, N)).cast::<u32>().read_unaligned() };
+            let last = unsafe { bytes.add(within(captured - 4, N)).cast::<u32>().read_unaligned() };
             ends_head = last == u32::from_le_bytes(*b"\r\n\r\n");
         }
     }
@@ -327,7 +350,8 @@ fn send<const N: usize>(socket: &Socket, told: &Told, payload: &Payload, wanted:
         (&raw mut (*header).family).write(ends.family);
         (&raw mut (*header).local_port).write(ends.local_port);
         (&raw mut (*header).peer_port).write(ends.peer_port);
-        (&raw mut (*header).reserved).write([0; 3]);
+        (&raw mut (*header).reserved).write(0);
+        (&raw mut (*header).sequence).write(told.sequence);
         (&raw mut (*header).local).cast::<[u64; 2]>().write(ends.local);
         (&raw mut (*header).peer).cast::<[u64; 2]>().write(ends.peer);
         (&raw mut (*header).comm).write(ends.comm);

@@ -20,6 +20,8 @@ pub struct SocketCall<'a> {
     pub boot_ns: u64,
     /// Place of the first byte in this direction's stream; of a closed socket, all that was sent.
     pub position: u64,
+    /// TCP's sequence number of the first byte; 0 where there is none, or none was captured.
+    pub sequence: u32,
     /// Bytes that moved; of a closed socket, all that was received.
     pub length: u64,
     /// Process id as userspace says it.
@@ -58,6 +60,7 @@ impl<'a> SocketCall<'a> {
             event,
             boot_ns: header.boot_ns,
             position: header.position,
+            sequence: header.sequence,
             length: header.length,
             pid: header.pid,
             tid: header.tid,

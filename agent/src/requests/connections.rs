@@ -9,7 +9,7 @@ use sonde_ebpf::{DropReason, limits::COMM_BYTES, socket::SocketEvent};
 use super::ended::{Ended, Endings};
 use super::key::method_of;
 use super::node::Node;
-use super::parents::Ends;
+use super::parents::{Ends, low};
 use super::{RequestMetrics, SamplingSettings, Span};
 use crate::{
     http::{Chunk, Close, Closer, Connection, Direction, Found, Patience, Side, Verdict},
@@ -79,6 +79,10 @@ impl Connections {
         }
         let followed = self.followed.entry(call.socket).or_insert_with(|| Followed::new(call));
         followed.last_ns = call.boot_ns;
+        if call.sequence != 0 {
+            let origin = call.sequence.wrapping_sub(low(call.position));
+            followed.ends.origins[direction as usize] = origin;
+        }
         // Who works with it last owns it: it may have been handed on.
         (followed.pid, followed.comm) = (call.pid, call.comm);
         if call.length == 0 {
@@ -219,7 +223,7 @@ impl Followed {
             connection: Connection::new(opened_ns),
             pid: call.pid,
             comm: call.comm,
-            ends: Ends { local: call.local, peer: call.peer },
+            ends: Ends { local: call.local, peer: call.peer, origins: [0; 2] },
             nodes: VecDeque::new(),
             begun: 0,
             last_ns: 0,

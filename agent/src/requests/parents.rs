@@ -11,7 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::context::Context;
 use super::node::{Node, Parent, Root, Trace};
-use crate::http::{Request, Side};
+use crate::http::{Direction, Request, Side};
 
 /// Exchanges whose other end is waited for at a time.
 const MAX_PLACES: usize = 100_000;
@@ -37,7 +37,7 @@ pub(super) struct Parents {
 struct Place {
     client: SocketAddr,
     server: SocketAddr,
-    position: u64,
+    sequence: u32,
 }
 
 /// Addresses of a connection, this end's first.
@@ -45,17 +45,27 @@ struct Place {
 pub(super) struct Ends {
     pub(super) local: Option<SocketAddr>,
     pub(super) peer: Option<SocketAddr>,
+    /// TCP's sequence numbers where this end began to count what it sent, and what it received.
+    pub(super) origins: [u32; 2],
 }
 
 impl Place {
     fn of(side: Side, ends: Ends, request: &Request) -> Option<Self> {
         let (local, peer) = (ends.local?, ends.peer?);
-        let (client, server) = match side {
-            Side::Client => (local, peer),
-            Side::Server => (peer, local),
+        let (client, server, direction) = match side {
+            Side::Client => (local, peer, Direction::Sent),
+            Side::Server => (peer, local, Direction::Received),
         };
-        Some(Self { client, server, position: request.transfer.position })
+        let sequence =
+            ends.origins[direction as usize].wrapping_add(low(request.transfer.position));
+        Some(Self { client, server, sequence })
     }
+}
+
+/// Sequence numbers go round.
+#[expect(clippy::cast_possible_truncation, reason = "that is what is wanted")]
+pub(super) const fn low(position: u64) -> u32 {
+    position as u32
 }
 
 impl Parents {

@@ -59,6 +59,7 @@ impl Watched {
             event,
             boot_ns: 1_000_000_000 + position,
             position,
+            sequence: 0,
             length: bytes.len() as u64,
             pid: 5,
             tid: 5,

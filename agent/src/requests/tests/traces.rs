@@ -19,6 +19,17 @@ struct End {
     local: u16,
     peer: u16,
     may_wait: bool,
+    /// Bytes of the request's direction that it has not seen.
+    missed: u32,
+}
+
+impl End {
+    /// Each direction of a connection has a beginning of its own; both ends agree on it.
+    fn sequence(self, event: SocketEvent, position: u64) -> u32 {
+        let from = if matches!(event, Sent) { self.local } else { self.peer };
+        let moved = u32::try_from(position).expect("few bytes") + self.missed;
+        (u32::from(from) << 20).wrapping_add(moved)
+    }
 }
 
 /// This host: its connections, and the spans so far.
@@ -48,6 +59,7 @@ impl Host {
             event,
             boot_ns: self.now_ns,
             position,
+            sequence: end.sequence(event, position),
             length: bytes.len() as u64,
             pid: end.tid,
             tid: end.tid,
@@ -96,11 +108,14 @@ fn parent(span: &Span) -> Option<SpanId> {
     span.parent.map(|(id, _)| id)
 }
 
-const CURL: End = End { socket: 1, name: "curl", tid: 10, local: 4000, peer: 80, may_wait: false };
-const SHOP: End = End { socket: 2, name: "shop", tid: 20, local: 80, peer: 4000, may_wait: true };
+const CURL: End =
+    End { socket: 1, name: "curl", tid: 10, local: 4000, peer: 80, may_wait: false, missed: 0 };
+const SHOP: End =
+    End { socket: 2, name: "shop", tid: 20, local: 80, peer: 4000, may_wait: true, missed: 0 };
 const SHOP_OUT: End =
-    End { socket: 3, name: "shop", tid: 20, local: 4001, peer: 81, may_wait: true };
-const STOCK: End = End { socket: 4, name: "stock", tid: 30, local: 81, peer: 4001, may_wait: true };
+    End { socket: 3, name: "shop", tid: 20, local: 4001, peer: 81, may_wait: true, missed: 0 };
+const STOCK: End =
+    End { socket: 4, name: "stock", tid: 30, local: 81, peer: 4001, may_wait: true, missed: 0 };
 
 const ASKED: &str = "GET /cart/7 HTTP/1.1\r\nHost: shop\r\n\r\n";
 const ASKED_ON: &str = "GET /items HTTP/1.1\r\nHost: stock:81\r\n\r\n";
@@ -152,6 +167,19 @@ fn a_server_that_answers_before_its_client_is_told_of_still_belongs_to_it() {
     host.spans();
     let (client, server) = (host.span("curl", Side::Client), host.span("shop", Side::Server));
     assert_eq!((client.trace_id, parent(server)), (server.trace_id, Some(client.span_id)));
+}
+
+#[test]
+fn ends_that_began_to_count_at_different_bytes_meet_all_the_same() {
+    let mut host = Host::new();
+    let server = End { missed: 700, ..SHOP };
+    host.call(CURL, Sent, 700, ASKED);
+    host.receives(server, ASKED);
+    host.sends(server, answer());
+    host.call(CURL, Received, 0, answer());
+    host.spans();
+    let (client, server) = (host.span("curl", Side::Client), host.span("shop", Side::Server));
+    assert_eq!(parent(server), Some(client.span_id));
 }
 
 #[test]
