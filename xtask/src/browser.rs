@@ -28,8 +28,12 @@ pub(crate) fn test_model(count: &mut Count) -> Result<()> {
 /// The tests in Chromium, against a live stack.
 pub(crate) fn test_page(count: &mut Count) -> Result<()> {
     let folder = scratch("browser")?;
-    let layout =
-        Layout { port: free_port()?, data: folder.join("data"), logs: folder.join("logs") };
+    let layout = Layout {
+        port: free_port()?,
+        data: folder.join("data"),
+        logs: folder.join("logs"),
+        services: false,
+    };
     let stack = Stack::start(&layout, || true)?;
     // The page needs more than one point in time, and the workload a full round.
     std::thread::sleep(std::time::Duration::from_secs(12));

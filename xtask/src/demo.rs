@@ -23,11 +23,18 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         port: options.port,
         data: options.data.unwrap_or_else(|| folder.join("data")),
         logs: folder.join("logs"),
+        services: workloads::services::missing().is_empty(),
     };
     layout.check_ports()?;
     setup::run(&[])?;
     run_command(&mut cargo(["build", "--workspace", "--bins"]))?;
     workloads::build_demo()?;
+    if layout.services {
+        workloads::services::build(&workloads::folder()?)?;
+    } else {
+        let missing = workloads::services::missing().join(", ");
+        println!("no HTTP services are shown: their shop needs {missing}, which is not here");
+    }
     catch_signals();
     let shown = show(&layout);
     if shown.is_ok() {
@@ -43,6 +50,9 @@ fn show(layout: &Layout) -> Result<()> {
     let mut stack = Stack::start(layout, || !STOPPED.load(Ordering::Relaxed))?;
     println!("\nThe first profile came after {:.1} s.", started.elapsed().as_secs_f64());
     println!("Open  {}?from=now-15m&until=now", stack.url());
+    if layout.services {
+        println!("      {} for the shop's services, traces and map", stack.services_url());
+    }
     println!("Ctrl-C stops the agent, the collector and the demo workload.");
     while !STOPPED.load(Ordering::Relaxed) {
         stack.check()?;

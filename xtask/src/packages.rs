@@ -11,12 +11,13 @@ use crate::command::{command, output, run};
 use crate::place;
 
 /// What the tests need: a program to look for, and the package that brings it.
-pub(crate) const FOR_TESTS: [(&str, &str); 12] = [
+pub(crate) const FOR_TESTS: [(&str, &str); 13] = [
     ("cc", "gcc"),
     ("g++", "g++"),
     ("musl-gcc", "musl-tools"),
     ("ld.gold", "binutils"),
     ("go", "golang-go"),
+    ("javac", "default-jdk-headless"),
     ("python3", "python3"),
     ("openssl", "openssl"),
     ("curl", "curl"),

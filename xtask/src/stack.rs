@@ -13,8 +13,9 @@ use anyhow::{Context as _, Result, bail};
 use crate::process::Process;
 use crate::{place, rights, workloads};
 
-/// The three processes, in the order in which they are stopped.
+/// The processes, in the order in which they are stopped.
 pub(crate) struct Stack {
+    services: Vec<Process>,
     workload: Process,
     agent: Process,
     collector: Process,
@@ -27,6 +28,8 @@ pub(crate) struct Layout {
     pub(crate) port: u16,
     pub(crate) data: PathBuf,
     pub(crate) logs: PathBuf,
+    /// Also runs a shop of HTTP services, and measures their requests.
+    pub(crate) services: bool,
 }
 
 impl Layout {
@@ -60,7 +63,8 @@ impl Stack {
         let agent = Process::start("agent", agent(layout)?, &layout.logs)?;
         let shop = Command::new(workloads::folder()?.join("shop"));
         let workload = Process::start("workload", shop, &layout.logs)?;
-        let mut stack = Self { workload, agent, collector, port: layout.port };
+        let services = if layout.services { services(layout)? } else { Vec::new() };
+        let mut stack = Self { services, workload, agent, collector, port: layout.port };
         stack.wait_for_profile(&keep_on)?;
         Ok(stack)
     }
@@ -74,8 +78,9 @@ impl Stack {
         wait(seen, &mut all, "the first profile", keep_on)
     }
 
-    /// Fails when one of the three has ended.
+    /// Fails when one of them has ended.
     pub(crate) fn check(&mut self) -> Result<()> {
+        self.services.iter_mut().try_for_each(Process::check)?;
         self.collector.check()?;
         self.agent.check()?;
         self.workload.check()
@@ -83,6 +88,10 @@ impl Stack {
 
     /// Stops the workload, then the agent (which flushes), then the collector.
     pub(crate) fn stop(mut self) -> Result<()> {
+        // The customers first, as they came last.
+        for service in self.services.iter_mut().rev() {
+            service.stop(Duration::from_secs(3))?;
+        }
         self.workload.stop(Duration::from_secs(3))?;
         self.agent.stop(Duration::from_secs(8))?;
         self.collector.stop(Duration::from_secs(8))?;
@@ -92,12 +101,22 @@ impl Stack {
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/profiles", self.port)
     }
+
+    pub(crate) fn services_url(&self) -> String {
+        format!("http://127.0.0.1:{}/services", self.port)
+    }
 }
 
 fn collector(layout: &Layout) -> Result<Command> {
     let mut collector = Command::new(place::built("sonde-collector")?);
     collector.arg("serve").arg("--listen").arg(format!("127.0.0.1:{}", layout.port));
     collector.arg("--data").arg(&layout.data);
+    // The one port takes OTLP too: its own two are taken where they are free.
+    for (flag, port) in [("--otlp-grpc", 4317), ("--otlp-http", 4318)] {
+        if !layout.services || TcpListener::bind(("127.0.0.1", port)).is_err() {
+            collector.args([flag, "off"]);
+        }
+    }
     Ok(collector)
 }
 
@@ -107,7 +126,21 @@ fn agent(layout: &Layout) -> Result<Command> {
     start.arg("--listen").arg(format!("127.0.0.1:{}", layout.agent_port()));
     // The daemon's default is 10 s: right for a fleet, long for a person who waits.
     start.args(["--window", "2s"]);
+    if layout.services {
+        start.args(["--requests", "on"]);
+    }
     Ok(start)
+}
+
+/// A shop whose services ask one another, and its customers.
+fn services(layout: &Layout) -> Result<Vec<Process>> {
+    use workloads::services::{NAMES, start};
+    let folder = workloads::folder()?.join("services");
+    let ports = [free_port()?, free_port()?, free_port()?, free_port()?];
+    NAMES
+        .iter()
+        .map(|name| Process::start(name, start(&folder, name, ports), &layout.logs))
+        .collect()
 }
 
 fn wait(

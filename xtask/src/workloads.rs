@@ -2,6 +2,7 @@
 //! workspace's profile says.
 
 mod bare;
+pub(crate) mod services;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -32,6 +33,7 @@ pub(crate) fn build() -> Result<PathBuf> {
     let folder = folder()?;
     bare::build(&folder)?;
     build_sdk(&folder.join("sdk"))?;
+    services::build(&folder)?;
     Ok(folder)
 }
 

@@ -47,12 +47,11 @@ pub(super) fn request(metrics: ByService, around: &Around<'_>) -> ExportMetricsS
     ExportMetricsServiceRequest { resource_metrics }
 }
 
-/// All of a service's processes on this host are one instance: they are counted together.
+/// All of a service's processes on this host are counted together: there is no one instance.
 fn resource(service: Option<&Arc<str>>, host: &str) -> Resource {
     let service = service.map_or("sonde-agent", |service| service);
     let attributes = [
         KeyValue::new("service.name", service.to_owned()),
-        KeyValue::new("service.instance.id", host.to_owned()),
         KeyValue::new("host.name", host.to_owned()),
     ];
     Resource { attributes: written(&attributes), ..Resource::default() }
