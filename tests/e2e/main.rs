@@ -8,6 +8,7 @@ mod edges;
 mod full_disk;
 mod hostile_agent;
 mod hostile_collector;
+mod hostile_requests;
 mod jit;
 mod oneshot;
 mod requests;

@@ -230,6 +230,8 @@ pub(crate) fn state_changed(ctx: &BtfTracePointContext) {
         sequence: 0,
     };
     send::<0>(socket, &told, &Payload::NONE, 0);
+    // What lay in it can still be read after a reset, and nothing would close it again.
+    socket.state = OTHER;
 }
 
 /// TCP's sequence number of the first of the bytes that a call has just moved.
