@@ -13,5 +13,6 @@ pub mod process;
 pub mod record;
 pub mod requests;
 pub mod symbol;
+pub mod syscalls;
 pub mod telemetry;
 pub mod unwind;

@@ -70,6 +70,7 @@ fn capture(settings: &Settings, host: &str) -> CaptureSettings {
         debug_messages: tracing::enabled!(tracing::Level::DEBUG),
         table_bytes: settings.table_bytes,
         requests: settings.requests,
+        syscalls: settings.syscalls,
         debuginfod: settings.debuginfod.settings(),
     }
 }

@@ -54,6 +54,8 @@ pub struct RunArgs {
     pub(super) table_bytes: Option<String>,
     #[arg(long, value_name = "on|off", help = helped("Measure HTTP requests from the sockets of all processes", "REQUESTS", &"off"))]
     pub(super) requests: Option<String>,
+    #[arg(long, value_name = "off|waits|sampled|always", help = helped("Time system calls: sleeps in them, and all calls a twentieth of the time or always", "SYSCALLS", &Settings::default().syscalls.word()))]
+    pub(super) syscalls: Option<String>,
     #[arg(long, value_name = "URLS", help = helped("Ask these servers for names of stripped programs; `env`: those in DEBUGINFOD_URLS", "DEBUGINFOD_URLS", &"nobody is asked"))]
     pub(super) debuginfod_urls: Option<String>,
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Secret, parse, show};
+use crate::syscalls::SyscallMode;
 
 /// How a setting is read and shown.
 pub(super) struct Kind<T> {
@@ -80,6 +81,12 @@ pub(super) const SWITCH: Kind<bool> = Kind {
     show: |on| if *on { "on" } else { "off" }.into(),
     expected: "on or off",
     example: "on",
+};
+pub(super) const SYSCALLS: Kind<SyscallMode> = Kind {
+    parse: |text| SyscallMode::ALL.into_iter().find(|mode| mode.word() == text),
+    show: |mode| mode.word().into(),
+    expected: "off, waits, sampled or always",
+    example: "waits",
 };
 pub(super) const BYTES: Kind<usize> = Kind {
     parse: parse::bytes,

@@ -9,15 +9,18 @@ use super::Secret;
 use super::args::RunArgs;
 use super::debuginfod::DebuginfodConfig;
 use super::file::{self, FileValues};
-use super::kind::{ADDRESS, BYTES, FREQUENCY, LINE, LOG_LEVEL, SWITCH, TABLE_BYTES, URL, WINDOW};
+use super::kind::{
+    ADDRESS, BYTES, FREQUENCY, LINE, LOG_LEVEL, SWITCH, SYSCALLS, TABLE_BYTES, URL, WINDOW,
+};
 use super::layers::{Environment, Layers, Source};
 use super::problem::ConfigError;
 use super::resolve::Resolver;
 use crate::export::push::{Credentials, PushSettings};
 use crate::kernel::DEFAULT_TABLE_BYTES;
+use crate::syscalls::SyscallMode;
 
 /// Every key of the settings file.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "collector",
     "listen",
     "frequency",
@@ -33,6 +36,7 @@ const KEYS: [&str; 18] = [
     "queue_bytes",
     "table_bytes",
     "requests",
+    "syscalls",
     "debuginfod_urls",
     "debuginfod_cache",
     "debuginfod_cache_bytes",
@@ -67,6 +71,8 @@ pub struct Settings {
     pub table_bytes: usize,
     /// Whether HTTP requests are measured.
     pub requests: bool,
+    /// What of system calls is measured.
+    pub syscalls: SyscallMode,
     /// Who is asked for the names of stripped programs.
     pub debuginfod: DebuginfodConfig,
 }
@@ -87,6 +93,7 @@ impl Default for Settings {
             queue_bytes: PushSettings::default().queue_bytes,
             table_bytes: DEFAULT_TABLE_BYTES,
             requests: false,
+            syscalls: SyscallMode::Off,
             debuginfod: DebuginfodConfig::default(),
         }
     }
@@ -168,6 +175,7 @@ fn flags(args: &RunArgs) -> Vec<(&'static str, &'static str, Option<String>)> {
         ("log_level", "--log-level", args.log_level.clone()),
         ("table_bytes", "--table-bytes", args.table_bytes.clone()),
         ("requests", "--requests", args.requests.clone()),
+        ("syscalls", "--syscalls", args.syscalls.clone()),
         ("debuginfod_urls", "--debuginfod-urls", args.debuginfod_urls.clone()),
     ]
 }
@@ -189,6 +197,7 @@ impl Resolver<'_> {
             queue_bytes: self.value("queue_bytes", &BYTES, default.queue_bytes),
             table_bytes: self.value("table_bytes", &TABLE_BYTES, default.table_bytes),
             requests: self.value("requests", &SWITCH, default.requests),
+            syscalls: self.value("syscalls", &SYSCALLS, default.syscalls),
             debuginfod: self.debuginfod(),
         };
         if self.problems.is_empty() {
