@@ -16,3 +16,4 @@ mod room;
 mod sdk;
 mod servers;
 mod shares;
+mod syscalls;

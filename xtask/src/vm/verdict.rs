@@ -9,6 +9,9 @@ const PROGRAMS: &str = "programs of this agent";
 /// The one of the programs that watch sockets, which older kernels have no tracepoints for.
 const SOCKETS: &str = "tracepoints of socket calls";
 
+/// The one of the programs that count system calls, which every kernel has to take.
+const SYSCALLS: &str = "tracepoints of system calls";
+
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     /// As the kernel calls itself.
@@ -35,6 +38,10 @@ impl Verdict {
         let probe = console.section("probe");
         match probe.clone().and_then(|report| programs(report, PROGRAMS)) {
             Ok(programs) => verdict.programs = programs,
+            Err(why) => verdict.failures.push(why),
+        }
+        match probe.clone().and_then(|report| programs(report, SYSCALLS)) {
+            Ok(programs) => verdict.programs.extend(programs),
             Err(why) => verdict.failures.push(why),
         }
         match probe.and_then(|report| programs(report, SOCKETS)) {
