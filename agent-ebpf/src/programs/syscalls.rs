@@ -138,7 +138,7 @@ fn falls_asleep(task: *const c_void, now_ns: u64) {
 pub(crate) fn entered(ctx: &BtfTracePointContext) {
     let started_ns = cost::now();
     let tid = bpf_get_current_pid_tgid() as u32;
-    let Some(number) = number(ctx.arg::<u64>(1) as i64, is_compat(current())) else { return };
+    let Some(number) = number(ctx.arg::<u64>(1) as i64, current_is_compat()) else { return };
     let Some(thread) = element(&CALLING, tid) else { return };
     *thread = InSyscall { since_ns: started_ns, tid, number, reserved: 0 };
     spent(1, started_ns);
@@ -229,10 +229,23 @@ fn tid_of(task: *const c_void) -> u32 {
     field(task, TASK_PID.load())
 }
 
+/// The same of the running thread.
+#[inline(always)]
+fn current_is_compat() -> bool {
+    if registers::HAS_TASK_REGISTERS.load() != 0 {
+        // SAFETY: the helper takes nothing and has no preconditions.
+        return is_compat(unsafe { generated::bpf_get_current_task_btf() as *const c_void });
+    }
+    // The helper above is as new as Linux 5.11.
+    let told: Option<u32> = read(current(), TASK_INFO.load() + INFO_COMPAT.load());
+    told.is_some_and(|told| told & machine::IS_COMPAT != 0)
+}
+
+/// The running thread, for who reads it by helpers.
 #[inline(always)]
 fn current() -> *const c_void {
     // SAFETY: the helper takes nothing and has no preconditions.
-    unsafe { generated::bpf_get_current_task_btf() as *const c_void }
+    unsafe { generated::bpf_get_current_task() as *const c_void }
 }
 
 /// The element of a thread.
