@@ -16,6 +16,7 @@ use super::{Losses, UnwindMetrics, own_usage::OwnUsage};
 use crate::export::push::PushMetrics;
 use crate::process::LookCounts;
 use crate::requests::RequestMetrics;
+use crate::saturation::SaturationCollector;
 use crate::symbol::debuginfod::DebuginfodMetrics;
 use crate::syscalls::SyscallMetrics;
 
@@ -109,6 +110,7 @@ impl Metrics {
         registry.register_collector(Box::new(OwnUsageCollector));
         self.requests.register(&mut registry);
         registry.register_collector(Box::new(self.syscalls.clone()));
+        registry.register_collector(Box::<SaturationCollector>::default());
         let ours = registry.sub_registry_with_prefix("sonde_agent");
         self.register_samples(ours);
         self.register_stages(ours);
