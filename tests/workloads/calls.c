@@ -2,13 +2,16 @@
  *   calls waits     sleeps of known length; prints a line for each call: name, how often, seconds in all
  *   calls work      calls that fail, are interrupted, restarted, or never return
  *   calls launch    runs `calls work` as another process from its first call on, then waits to be ended
- *   calls rate N S  N getppid calls a second for S seconds */
+ *   calls rate N S  N getppid calls a second for S seconds
+ *   calls time S    for S seconds; prints nanoseconds of CPU that a getppid, a read of one byte, and a
+ *                   byte's way to another thread and back take (two switches, on one CPU) */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,6 +219,49 @@ static void rate(int per_second, int seconds) {
   }
 }
 
+static double cpu_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return t.tv_sec * 1e9 + t.tv_nsec;
+}
+
+static int there[2], back[2];
+
+static void *answer(void *unused) {
+  char byte;
+  while (read(there[0], &byte, 1) == 1)
+    if (write(back[1], &byte, 1) != 1) break;
+  return unused;
+}
+
+static void timed(int seconds) {
+  enum { CALLS = 20000, WAYS = 2000 };
+  char byte = 0;
+  int zero = open("/dev/zero", O_RDONLY);
+  pthread_t other;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  sched_setaffinity(0, sizeof one, &one);
+  if (pipe(there) || pipe(back)) fail("pipe");
+  pthread_create(&other, NULL, answer, NULL);
+  double ns[3] = {0}, rounds = 0;
+  for (double start = now(); now() - start < seconds; rounds++) {
+    double at[4];
+    at[0] = cpu_ns();
+    for (int i = 0; i < CALLS; i++) syscall(SYS_getppid);
+    at[1] = cpu_ns();
+    for (int i = 0; i < CALLS; i++)
+      if (read(zero, &byte, 1) != 1) fail("read");
+    at[2] = cpu_ns();
+    for (int i = 0; i < WAYS; i++)
+      if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1) fail("way");
+    at[3] = cpu_ns();
+    for (int i = 0; i < 3; i++) ns[i] += at[i + 1] - at[i];
+  }
+  printf("%.1f %.1f %.1f\n", ns[0] / rounds / CALLS, ns[1] / rounds / CALLS, ns[2] / rounds / WAYS);
+}
+
 int main(int argc, char **argv) {
   self = argv[0];
   const char *what = argc > 1 ? argv[1] : "";
@@ -223,6 +269,7 @@ int main(int argc, char **argv) {
   else if (!strcmp(what, "work")) work();
   else if (!strcmp(what, "launch")) launch();
   else if (!strcmp(what, "rate") && argc > 3) rate(atoi(argv[2]), atoi(argv[3]));
+  else if (!strcmp(what, "time") && argc > 2) timed(atoi(argv[2]));
   else if (strcmp(what, "leaf")) return 2;
   return 0;
 }
