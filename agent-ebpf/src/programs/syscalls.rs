@@ -44,6 +44,11 @@ static SLEEPING: Array<InSyscall> = Array::with_max_entries(1, 0);
 #[map]
 static CALLING: Array<InSyscall> = Array::with_max_entries(1, 0);
 
+/// Since when every call is counted, on `CLOCK_BOOTTIME`, in nanoseconds. What is older in [`CALLING`]
+/// is left from the last time.
+#[map]
+static CALLING_SINCE: Array<u64> = Array::with_max_entries(1, 0);
+
 /// Nanoseconds spent here, per CPU, by one run in sixteen: sleeps, then calls.
 #[map]
 static SYSCALL_COST_NS: PerCpuArray<u64> = PerCpuArray::with_max_entries(2, 0);
@@ -140,6 +145,11 @@ pub(crate) fn entered(ctx: &BtfTracePointContext) {
     let tid = bpf_get_current_pid_tgid() as u32;
     let Some(number) = number(ctx.arg::<u64>(1) as i64, current_is_compat()) else { return };
     let Some(thread) = element(&CALLING, tid) else { return };
+    // Two threads whose ids end alike: the call that began first is lost. One that never ends (`exit`)
+    // looks the same.
+    if thread.tid != 0 && thread.tid != tid && is_recent(thread) {
+        drops::count(DropReason::SyscallPlaceTaken);
+    }
     *thread = InSyscall { since_ns: started_ns, tid, number, reserved: 0 };
     spent(1, started_ns);
 }
@@ -150,12 +160,20 @@ pub(crate) fn entered(ctx: &BtfTracePointContext) {
 pub(crate) fn ended(ctx: &BtfTracePointContext) {
     let now_ns = cost::now();
     let ids = bpf_get_current_pid_tgid();
-    let Some(thread) = place(&CALLING, ids as u32) else { return };
+    let Some(thread) = place(&CALLING, ids as u32).filter(|thread| is_recent(thread)) else {
+        return;
+    };
     let result = ctx.arg::<u64>(1) as i64;
     let key = SyscallKey { pid: (ids >> 32) as u32, number: thread.number, error: error(result) };
     thread.tid = 0;
     add(&SYSCALLS, &key, current(), now_ns.saturating_sub(thread.since_ns));
     spent(1, now_ns);
+}
+
+/// Whether a call began since every call is counted.
+#[inline(always)]
+fn is_recent(thread: &InSyscall) -> bool {
+    CALLING_SINCE.get(0).is_some_and(|since| thread.since_ns >= *since)
 }
 
 /// Counts one.

@@ -138,7 +138,7 @@ fn system_calls() -> Result<String, String> {
     let settings = LoadSettings { syscalls: SyscallWatch::Calls, ..LoadSettings::default() };
     let mut programs = Programs::load(settings).map_err(|error| error.to_string())?;
     programs.start_syscall_waits().map_err(|error| first_line(&error))?;
-    let calls = programs.load_syscall_calls().map_err(|error| first_line(&error))?;
+    let mut calls = programs.load_syscall_calls().map_err(|error| first_line(&error))?;
     calls.attach().map_err(|error| refused(&error))?;
     let told: Vec<String> = programs.accepted().iter().map(told).collect();
     Ok(told.join("; "))

@@ -9,7 +9,7 @@ use std::{
 
 use aya::{
     Btf, EbpfLoader,
-    maps::{HashMap, Map, MapData, PerCpuArray},
+    maps::{Array, HashMap, Map, MapData, PerCpuArray},
     programs::{BtfTracePoint, ProgramFd},
 };
 use aya_obj::generated::bpf_cmd::BPF_RAW_TRACEPOINT_OPEN;
@@ -19,7 +19,7 @@ use sonde_ebpf::{
     syscall::{SyscallHistogram, SyscallKey},
 };
 
-use super::{KernelError, Programs, btf::Types};
+use super::{KernelError, Programs, boot_ns, btf::Types};
 
 /// What of system calls is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,7 +126,11 @@ impl Programs {
             program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(refused)
         };
         // The end first: calls whose end nobody sees would keep their place for nothing.
-        Ok(SyscallCalls([load("syscall_exit", "sys_exit")?, load("syscall_enter", "sys_enter")?]))
+        let programs = [load("syscall_exit", "sys_exit")?, load("syscall_enter", "sys_enter")?];
+        const SINCE: &str = "CALLING_SINCE";
+        let since = self.ebpf.take_map(SINCE).ok_or(KernelError::Missing(SINCE))?;
+        let since = since.try_into().map_err(|_| KernelError::Missing(SINCE))?;
+        Ok(SyscallCalls { programs, since })
     }
 
     fn load_syscall_program(
@@ -163,7 +167,10 @@ impl Programs {
 }
 
 /// The programs at the beginning and at the end of every call.
-pub struct SyscallCalls([ProgramFd; 2]);
+pub struct SyscallCalls {
+    programs: [ProgramFd; 2],
+    since: Array<MapData, u64>,
+}
 
 /// While this is there, they run.
 pub struct Attached(#[expect(dead_code, reason = "held to be dropped")] Vec<OwnedFd>);
@@ -173,8 +180,9 @@ impl SyscallCalls {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn attach(&self) -> io::Result<Attached> {
-        self.0.iter().map(attach).collect::<io::Result<_>>().map(Attached)
+    pub fn attach(&mut self) -> io::Result<Attached> {
+        self.since.set(0, boot_ns(), 0).map_err(io::Error::other)?;
+        self.programs.iter().map(attach).collect::<io::Result<_>>().map(Attached)
     }
 }
 

@@ -77,8 +77,8 @@ impl Syscalls {
         let read = window.unwrap_or(READ).min(READ);
         let (stop, stopped) = sync_channel(1);
         let thread = thread("syscalls", move || match (mode, calls) {
-            (SyscallMode::Always, Some(calls)) => reader.always(&calls, read, &stopped),
-            (_, Some(calls)) => reader.sampled(&calls, read, &stopped),
+            (SyscallMode::Always, Some(mut calls)) => reader.always(&mut calls, read, &stopped),
+            (_, Some(mut calls)) => reader.sampled(&mut calls, read, &stopped),
             (_, None) => reader.waits(read, &stopped),
         })?;
         Ok(Self { stop, thread })
@@ -115,7 +115,7 @@ impl Reader {
         self.read(SyscallKind::Wait, 1.0);
     }
 
-    fn always(mut self, calls: &SyscallCalls, read: Duration, stopped: &Receiver<()>) {
+    fn always(mut self, calls: &mut SyscallCalls, read: Duration, stopped: &Receiver<()>) {
         let attached = calls.attach();
         if let Err(error) = &attached {
             tracing::warn!(%error, "only sleeps in system calls are timed");
@@ -129,7 +129,7 @@ impl Reader {
         }
     }
 
-    fn sampled(mut self, calls: &SyscallCalls, read: Duration, stopped: &Receiver<()>) {
+    fn sampled(mut self, calls: &mut SyscallCalls, read: Duration, stopped: &Receiver<()>) {
         let random = RandomState::new();
         let mut period = Instant::now();
         for number in 0_u64.. {
@@ -160,7 +160,7 @@ impl Reader {
     }
 
     /// Counts every call for a while. Whether to go on.
-    fn burst(&mut self, calls: &SyscallCalls, stopped: &Receiver<()>) -> bool {
+    fn burst(&mut self, calls: &mut SyscallCalls, stopped: &Receiver<()>) -> bool {
         let before_ns = self.counts.cost_ns(SyscallKind::Call);
         let attached = match calls.attach() {
             Ok(attached) => attached,

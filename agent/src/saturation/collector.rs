@@ -8,12 +8,12 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric as _},
+    encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Unit,
 };
 
-use super::{Places, Reading, ReadingUnit};
+use super::{Places, Point, Reading, ReadingUnit};
 
 /// Who asks more often gets the same: a walk through thousands of cgroups takes milliseconds.
 const FRESH: Duration = Duration::from_secs(5);
@@ -51,16 +51,25 @@ impl Collector for SaturationCollector {
             };
             let kind = if *is_counter { MetricType::Counter } else { MetricType::Gauge };
             let mut metric = encoder.encode_descriptor(name, help, unit, kind)?;
-            for point in points {
-                let series = metric.encode_family(&point.labels)?;
-                if *is_counter {
-                    ConstCounter::new(point.value).encode(series)?;
-                } else {
-                    ConstGauge::new(point.value).encode(series)?;
-                }
+            if let [Point { labels, value }] = &points[..]
+                && labels.is_empty()
+            {
+                write(metric, *is_counter, *value)?;
+                continue;
+            }
+            for Point { labels, value } in points {
+                write(metric.encode_family(labels)?, *is_counter, *value)?;
             }
         }
         Ok(())
+    }
+}
+
+fn write(series: MetricEncoder<'_>, is_counter: bool, value: f64) -> Result<(), fmt::Error> {
+    if is_counter {
+        ConstCounter::new(value).encode(series)
+    } else {
+        ConstGauge::new(value).encode(series)
     }
 }
 
@@ -73,7 +82,9 @@ mod tests {
     #[test]
     fn what_is_there_is_told_and_what_is_not_there_is_left_out() {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("stat"), "cpu 250 0 0 0 0 0 0 0\n").expect("written");
+        let write = |name, text| std::fs::write(folder.path().join(name), text).expect("written");
+        write("stat", "cpu 250 0 0 0 0 0 0 0\n");
+        write("schedstat", "cpu0 0 0 0 0 0 0 0 5000000000 0\n");
         let places =
             Places { proc_root: folder.path().into(), cgroup_root: folder.path().join("none") };
         let (mut registry, mut text) = (Registry::default(), String::new());
@@ -83,6 +94,7 @@ mod tests {
             text.contains("\nsystem_cpu_time_seconds_total{cpu_mode=\"user\"} 2.5\n"),
             "{text}"
         );
+        assert!(text.contains("\nsystem_linux_cpu_delay_seconds_total 5.0\n"), "{text}");
         assert!(!text.contains("memory") && !text.contains("tcp"), "{text}");
     }
 }
