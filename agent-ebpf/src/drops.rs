@@ -54,6 +54,10 @@ drop_reasons! {
     SocketRecordInvalid = 14, "socket_record_invalid";
     /// Agent: a call on a connection beyond those that are followed at a time.
     TooManyConnections = 15, "too_many_connections";
+    /// Kernel: a system call of a process, call and error beyond those that are counted at a time.
+    SyscallTableFull = 16, "syscall_table_full";
+    /// Kernel: a system call of a thread whose place another thread has.
+    SyscallPlaceTaken = 17, "syscall_place_taken";
 }
 
 impl DropReason {
@@ -64,7 +68,7 @@ impl DropReason {
     }
 
     /// Whether samples are what is lost. The other reasons count what is missing of what is known of
-    /// processes (records, regions, files), so that samples may lack names, and calls on sockets.
+    /// processes (records, regions, files), so that samples may lack names, and system calls, on sockets and others.
     #[must_use]
     pub const fn loses_samples(self) -> bool {
         !matches!(
@@ -77,6 +81,8 @@ impl DropReason {
                 | Self::SocketQueueFull
                 | Self::SocketRecordInvalid
                 | Self::TooManyConnections
+                | Self::SyscallTableFull
+                | Self::SyscallPlaceTaken
         )
     }
 }

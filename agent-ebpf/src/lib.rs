@@ -8,6 +8,7 @@ pub mod limits;
 pub mod sample;
 pub mod settings;
 pub mod socket;
+pub mod syscall;
 pub mod unwind;
 
 pub use drops::DropReason;

@@ -32,3 +32,6 @@ pub const MAX_PROCESSES: u32 = 8192;
 
 /// Bytes of a thread name, its terminating zero included: the kernel's `TASK_COMM_LEN`.
 pub const COMM_BYTES: usize = 16;
+
+/// Counts of system calls that the kernel keeps at a time, one for each process, call and error.
+pub const MAX_SYSCALL_KEYS: u32 = 1 << 14;

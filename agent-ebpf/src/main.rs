@@ -1,6 +1,11 @@
 //! The BPF programs' entry points: a name and a call each. The work is in `programs`.
 #![no_std]
 #![no_main]
+#![feature(core_intrinsics)]
+#![expect(
+    internal_features,
+    reason = "the atomic types of this target can't add: it has no compare and exchange"
+)]
 #![expect(
     missing_docs,
     unreachable_pub,
@@ -14,7 +19,7 @@ use aya_ebpf::{
     macros::{btf_tracepoint, fexit, perf_event, raw_tracepoint},
     programs::{BtfTracePointContext, FExitContext, PerfEventContext, RawTracePointContext},
 };
-use programs::{profile, sockets, walk};
+use programs::{profile, sockets, syscalls, walk};
 use sonde_ebpf::socket::SocketEvent;
 
 /// Runs on every tick of a CPU's sampling clock.
@@ -126,6 +131,27 @@ pub fn unix_received(ctx: FExitContext) -> i32 {
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn socket_state(ctx: BtfTracePointContext) -> i32 {
     sockets::state_changed(&ctx);
+    0
+}
+
+/// Runs when a CPU goes from one thread to another.
+#[btf_tracepoint(function = "sched_switch")]
+pub fn syscall_wait(ctx: BtfTracePointContext) -> i32 {
+    syscalls::switched(&ctx);
+    0
+}
+
+/// Runs when a system call begins.
+#[btf_tracepoint(function = "sys_enter")]
+pub fn syscall_enter(ctx: BtfTracePointContext) -> i32 {
+    syscalls::entered(&ctx);
+    0
+}
+
+/// Runs when a system call ends.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn syscall_exit(ctx: BtfTracePointContext) -> i32 {
+    syscalls::ended(&ctx);
     0
 }
 

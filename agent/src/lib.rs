@@ -12,6 +12,8 @@ pub mod pipeline;
 pub mod process;
 pub mod record;
 pub mod requests;
+pub mod saturation;
 pub mod symbol;
+pub mod syscalls;
 pub mod telemetry;
 pub mod unwind;

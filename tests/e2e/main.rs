@@ -17,4 +17,5 @@ mod room;
 mod sdk;
 mod servers;
 mod shares;
+mod syscalls;
 mod traces;

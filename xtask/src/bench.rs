@@ -5,6 +5,7 @@ mod collector;
 mod measure;
 mod requests;
 mod stacks;
+mod syscalls;
 mod tables;
 
 use std::process::Command;
@@ -14,7 +15,7 @@ use anyhow::{Result, bail};
 use crate::command::{cargo, output, run as run_command};
 use crate::place;
 
-const ALL: [&str; 5] = ["agent", "stacks", "tables", "requests", "collector"];
+const ALL: [&str; 6] = ["agent", "stacks", "tables", "requests", "syscalls", "collector"];
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let what: Vec<&str> = match args {
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             "stacks" => stacks::run()?,
             "tables" => tables::run()?,
             "requests" => requests::run()?,
+            "syscalls" => syscalls::run()?,
             _ => collector::run()?,
         }
     }

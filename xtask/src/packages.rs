@@ -11,7 +11,7 @@ use crate::command::{command, output, run};
 use crate::place;
 
 /// What the tests need: a program to look for, and the package that brings it.
-pub(crate) const FOR_TESTS: [(&str, &str); 13] = [
+pub(crate) const FOR_TESTS: [(&str, &str); 14] = [
     ("cc", "gcc"),
     ("g++", "g++"),
     ("musl-gcc", "musl-tools"),
@@ -22,6 +22,7 @@ pub(crate) const FOR_TESTS: [(&str, &str); 13] = [
     ("openssl", "openssl"),
     ("curl", "curl"),
     ("setpriv", "util-linux"),
+    ("strace", "strace"),
     ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),

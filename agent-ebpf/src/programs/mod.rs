@@ -6,5 +6,6 @@ pub(crate) mod profile;
 mod registers;
 pub(crate) mod sockets;
 mod stack;
+pub(crate) mod syscalls;
 pub(crate) mod tables;
 pub(crate) mod walk;

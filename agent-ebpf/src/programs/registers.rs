@@ -15,7 +15,7 @@ use sonde_ebpf::{
 
 /// 1 where the kernel has `bpf_task_pt_regs` (5.15), set by the agent before loading.
 #[unsafe(no_mangle)]
-static HAS_TASK_REGISTERS: Global<u8> = Global::new(1);
+pub(super) static HAS_TASK_REGISTERS: Global<u8> = Global::new(1);
 
 /// Byte of `task_struct` where the kernel stack's address is, for kernels without that helper.
 #[unsafe(no_mangle)]
@@ -63,7 +63,7 @@ pub(crate) fn read(
 
 /// Where the kernel saved the registers when this thread entered it.
 #[inline(always)]
-fn saved_registers() -> Option<*const Saved> {
+pub(super) fn saved_registers() -> Option<*const Saved> {
     if HAS_TASK_REGISTERS.load() != 0 {
         // SAFETY: the running task is valid as long as it runs, and so are its saved registers.
         return Some(unsafe { generated::bpf_task_pt_regs(generated::bpf_get_current_task_btf()) }

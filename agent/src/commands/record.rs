@@ -20,6 +20,7 @@ use crate::{
     config::{Output, OutputFormat, RecordArgs, RecordSettings, record_settings},
     encode::{Heading, folded, pprof, svg},
     pipeline::{CaptureSettings, Counters, Pipeline, Targets},
+    syscalls::SyscallMode,
     telemetry::start_log,
 };
 
@@ -91,6 +92,7 @@ fn capture(settings: &RecordSettings) -> CaptureSettings {
         debug_messages: tracing::enabled!(tracing::Level::DEBUG),
         table_bytes: settings.table_bytes,
         requests: None,
+        syscalls: SyscallMode::Off,
         debuginfod: settings.debuginfod.clone(),
     }
 }

@@ -95,6 +95,7 @@ fn capture(settings: &Settings, host: &str, requests: Option<RequestSettings>) -
         debug_messages: tracing::enabled!(tracing::Level::DEBUG),
         table_bytes: settings.table_bytes,
         requests,
+        syscalls: settings.syscalls,
         debuginfod: settings.debuginfod.settings(),
     }
 }

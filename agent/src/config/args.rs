@@ -58,6 +58,8 @@ pub struct RunArgs {
     pub(super) otlp: Option<String>,
     #[arg(long, value_name = "SHARE", help = helped("Share of the traces that begin here which are kept, beside errors and slow requests", "TRACE_RATIO", &"1"))]
     pub(super) trace_ratio: Option<String>,
+    #[arg(long, value_name = "off|waits|sampled|always", help = helped("Time system calls: sleeps in them, and all calls a twentieth of the time or always", "SYSCALLS", &Settings::default().syscalls.word()))]
+    pub(super) syscalls: Option<String>,
     #[arg(long, value_name = "URLS", help = helped("Ask these servers for names of stripped programs; `env`: those in DEBUGINFOD_URLS", "DEBUGINFOD_URLS", &"nobody is asked"))]
     pub(super) debuginfod_urls: Option<String>,
 }

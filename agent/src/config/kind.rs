@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::otlp::Target;
 use super::{Secret, parse, show};
+use crate::syscalls::SyscallMode;
 
 /// How a setting is read and shown.
 pub(super) struct Kind<T> {
@@ -105,6 +106,12 @@ pub(super) const SLOW: Kind<Duration> = Kind {
     show: show::duration,
     expected: "a time up to a day",
     example: "500ms",
+};
+pub(super) const SYSCALLS: Kind<SyscallMode> = Kind {
+    parse: |text| SyscallMode::ALL.into_iter().find(|mode| mode.word() == text),
+    show: |mode| mode.word().into(),
+    expected: "off, waits, sampled or always",
+    example: "waits",
 };
 pub(super) const BYTES: Kind<usize> = Kind {
     parse: parse::bytes,

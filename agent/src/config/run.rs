@@ -9,16 +9,19 @@ use super::Secret;
 use super::args::RunArgs;
 use super::debuginfod::DebuginfodConfig;
 use super::file::{self, FileValues};
-use super::kind::{ADDRESS, BYTES, FREQUENCY, LINE, LOG_LEVEL, SWITCH, TABLE_BYTES, URL, WINDOW};
+use super::kind::{
+    ADDRESS, BYTES, FREQUENCY, LINE, LOG_LEVEL, SWITCH, SYSCALLS, TABLE_BYTES, URL, WINDOW,
+};
 use super::layers::{Environment, Layers, Source};
 use super::otlp::OtlpConfig;
 use super::problem::ConfigError;
 use super::resolve::Resolver;
 use crate::export::push::{Credentials, PushSettings};
 use crate::kernel::DEFAULT_TABLE_BYTES;
+use crate::syscalls::SyscallMode;
 
 /// Every key of the settings file.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "collector",
     "listen",
     "frequency",
@@ -38,6 +41,7 @@ const KEYS: [&str; 22] = [
     "trace_ratio",
     "spans_per_second",
     "slow",
+    "syscalls",
     "debuginfod_urls",
     "debuginfod_cache",
     "debuginfod_cache_bytes",
@@ -74,6 +78,8 @@ pub struct Settings {
     pub requests: bool,
     /// Where their spans and metrics go.
     pub otlp: OtlpConfig,
+    /// What of system calls is measured.
+    pub syscalls: SyscallMode,
     /// Who is asked for the names of stripped programs.
     pub debuginfod: DebuginfodConfig,
 }
@@ -95,6 +101,7 @@ impl Default for Settings {
             table_bytes: DEFAULT_TABLE_BYTES,
             requests: false,
             otlp: OtlpConfig::default(),
+            syscalls: SyscallMode::Off,
             debuginfod: DebuginfodConfig::default(),
         }
     }
@@ -178,6 +185,7 @@ fn flags(args: &RunArgs) -> Vec<(&'static str, &'static str, Option<String>)> {
         ("requests", "--requests", args.requests.clone()),
         ("otlp", "--otlp", args.otlp.clone()),
         ("trace_ratio", "--trace-ratio", args.trace_ratio.clone()),
+        ("syscalls", "--syscalls", args.syscalls.clone()),
         ("debuginfod_urls", "--debuginfod-urls", args.debuginfod_urls.clone()),
     ]
 }
@@ -200,6 +208,7 @@ impl Resolver<'_> {
             table_bytes: self.value("table_bytes", &TABLE_BYTES, default.table_bytes),
             requests: self.value("requests", &SWITCH, default.requests),
             otlp: self.otlp(),
+            syscalls: self.value("syscalls", &SYSCALLS, default.syscalls),
             debuginfod: self.debuginfod(),
         };
         if self.problems.is_empty() {

@@ -77,7 +77,7 @@ fn all_that_is_wrong_is_said_at_once_with_its_place() {
             "agent.yaml:3:9: colour: there is no such setting; the settings are collector, listen, \
              frequency, window, host, log_level, labels, headers, tenant, bearer_token, \
              bearer_token_file, basic_auth, queue_bytes, table_bytes, requests, otlp, trace_ratio, \
-             spans_per_second, slow, debuginfod_urls, debuginfod_cache, debuginfod_cache_bytes",
+             spans_per_second, slow, syscalls, debuginfod_urls, debuginfod_cache, debuginfod_cache_bytes",
             "--collector: collector: \"h:1\" is not an http or https address with a host and \
              without credentials; write for example http://127.0.0.1:4040",
             "SONDE_AGENT_LISTEN: listen: \"here\" is not an IP address with a port; write for \

@@ -8,8 +8,11 @@ const PATH: &str = "/sys/kernel/btf/vmlinux";
 const MAX_BYTES: u64 = 64 << 20;
 
 const MAGIC: u16 = 0xeb9f;
+const KIND_POINTER: u32 = 2;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_TYPEDEF: u32 = 8;
+const KIND_FUNCTION: u32 = 13;
 /// Bytes of a type without what follows it.
 const TYPE_BYTES: usize = 12;
 
@@ -60,6 +63,29 @@ impl Types {
         };
         let at = *self.starts.iter().find(is_it)?;
         Some(u64::from(self.field_bits(at, field, 0)? / 8))
+    }
+
+    /// Whether a tracepoint tells something of this name as its argument number `position`, from 0.
+    pub(super) fn tracepoint_tells(&self, tracepoint: &str, position: usize, name: &str) -> bool {
+        self.argument_is(&format!("btf_trace_{tracepoint}"), position, name) == Some(true)
+    }
+
+    /// A tracepoint is a name for a pointer to a function, whose first argument is the kernel's own.
+    fn argument_is(&self, typedef: &str, position: usize, name: &str) -> Option<bool> {
+        let is_it = |at: &&usize| {
+            let is_typedef = matches!(self.shape(**at), Some((KIND_TYPEDEF, _)));
+            is_typedef && self.is_named(**at, typedef) == Some(true)
+        };
+        let mut at = *self.starts.iter().find(is_it)?;
+        for kind in [KIND_POINTER, KIND_FUNCTION] {
+            at = *self.starts.get(self.place(at + 8)?.checked_sub(1)?)?;
+            if self.shape(at)?.0 != kind {
+                return None;
+            }
+        }
+        let (_, arguments) = self.shape(at)?;
+        let wanted = position.checked_add(1).filter(|wanted| *wanted < arguments)?;
+        self.is_named(at + TYPE_BYTES + wanted * 8, name)
     }
 
     /// Looks through structures and unions without a name as the C language does.
@@ -128,7 +154,7 @@ mod tests {
     /// A file with an integer and two structures, the second with two fields and a structure that
     /// has no name.
     fn file() -> Vec<u8> {
-        let names = b"\0int\0other\0task\0flags\0stack\0";
+        let names = b"\0int\0other\0task\0flags\0stack\0btf_trace_fork\0";
         let name = |wanted: &[u8]| {
             let at = names.windows(wanted.len()).position(|window| window == wanted);
             u32::try_from(at.expect("there")).expect("small")
@@ -138,6 +164,8 @@ mod tests {
         types.extend([name(b"task\0"), 4 << 24 | 3, 16]);
         types.extend([name(b"flags\0"), 1, 0, name(b"stack\0"), 1, 64, 0, 4, 128]);
         types.extend([0, 5 << 24 | 1, 8, name(b"int\0"), 1, 32]);
+        types.extend([0, 13 << 24 | 2, 0, 0, 1, name(b"task\0"), 1]);
+        types.extend([0, 2 << 24, 5, name(b"btf_trace_fork\0"), 8 << 24, 6]);
         let size = u32::try_from(types.len() * 4).expect("small");
         let mut bytes = MAGIC.to_ne_bytes().to_vec();
         bytes.extend([1, 0]);
@@ -159,11 +187,22 @@ mod tests {
     }
 
     #[test]
+    fn a_tracepoint_s_arguments_are_counted_without_the_kernel_s_own() {
+        let types = Types::parse(file()).expect("right");
+        assert!(types.tracepoint_tells("fork", 0, "task"));
+        assert!(!types.tracepoint_tells("fork", 1, "task"));
+        assert!(!types.tracepoint_tells("fork", 0, "flags"));
+        assert!(!types.tracepoint_tells("exec", 0, "task"));
+    }
+
+    #[test]
     fn a_file_cut_anywhere_is_no_reason_to_panic() {
         let file = file();
         for length in 0..file.len() {
             find(&file[..length], "task", "stack");
             find(&file[..length], "nothing", "at all");
+            let types = Types::parse(file[..length].to_vec());
+            let _either = types.map(|types| types.tracepoint_tells("fork", 0, "task"));
         }
     }
 }

@@ -20,8 +20,9 @@ use sonde_ebpf::{
 };
 
 use super::{
-    Sampler, btf, cpus,
+    Sampler, SyscallWatch, btf, cpus,
     process_events::ProcessEvents,
+    syscalls::{self, Layout},
     unwind_memory::{self, SharedEpoch, UnwindMemory},
 };
 
@@ -57,6 +58,9 @@ pub enum KernelError {
     /// The object lacks something this agent was built with.
     #[error("the BPF object has no {0}: agent and programs were not built together")]
     Missing(&'static str),
+    /// The kernel does not tell where it keeps something.
+    #[error("this kernel's BTF does not tell of {0}")]
+    Unknown(&'static str),
 }
 
 impl KernelError {
@@ -67,7 +71,7 @@ impl KernelError {
             Self::Load(error) => Some(error),
             Self::Program { error, .. } => Some(error),
             Self::PerfEvent { error, .. } => Some(error),
-            Self::Missing(_) => None,
+            Self::Missing(_) | Self::Unknown(_) => None,
         };
         while let Some(error) = source {
             if let Some(error) = error.downcast_ref::<io::Error>() {
@@ -109,6 +113,8 @@ pub struct LoadSettings {
     pub table_bytes: usize,
     /// Whether calls on sockets are to be watched.
     pub sockets: bool,
+    /// What of system calls is to be counted.
+    pub syscalls: SyscallWatch,
 }
 
 /// Bytes for unwind tables if nobody says otherwise: the 64 KiB pieces of text that really run, with
@@ -117,7 +123,12 @@ pub const DEFAULT_TABLE_BYTES: usize = 16 << 20;
 
 impl Default for LoadSettings {
     fn default() -> Self {
-        Self { debug_messages: false, table_bytes: DEFAULT_TABLE_BYTES, sockets: false }
+        Self {
+            debug_messages: false,
+            table_bytes: DEFAULT_TABLE_BYTES,
+            sockets: false,
+            syscalls: SyscallWatch::Off,
+        }
     }
 }
 
@@ -158,8 +169,10 @@ const INSTRUCTION_BYTES: u32 = 8;
 
 /// The loaded programs. They are detached when this and what was taken from it are dropped.
 pub struct Programs {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     cpus: Vec<u32>,
+    /// What the kernel does not tell of that counting system calls needs.
+    pub(super) syscalls_lack: Option<&'static str>,
 }
 
 impl Programs {
@@ -179,7 +192,10 @@ impl Programs {
         let possible = cpus::possible()
             .map_err(|error| KernelError::PerfEvent { what: "a look at the CPUs", error })?;
         let has_registers = has_helper(BPF_FUNC_task_pt_regs);
-        let types = if settings.sockets || !has_registers { btf::Types::read() } else { None };
+        let watches_syscalls = settings.syscalls != SyscallWatch::Off;
+        let reads_types = settings.sockets || watches_syscalls || !has_registers;
+        let types = if reads_types { btf::Types::read() } else { None };
+        let layout = watches_syscalls.then(|| Layout::find(types.as_ref())).transpose();
         let offset = |structure, field| types.as_ref()?.field_offset(structure, field);
         let stack_offset = offset("task_struct", "stack");
         let sock_fields = SOCK_FIELDS.map(|(_, structure, field)| offset(structure, field));
@@ -188,6 +204,10 @@ impl Programs {
             if let Some(offset) = offset {
                 loader.override_global(name, offset, true);
             }
+        }
+        syscalls::make_small(&mut loader, settings.syscalls);
+        if let Ok(Some(layout)) = &layout {
+            layout.set(&mut loader, settings.syscalls);
         }
         let ebpf = loader
             .override_global(HAS_TASK_REGISTERS, &u8::from(has_registers), true)
@@ -199,7 +219,7 @@ impl Programs {
             .map_max_entries("ARENA", arena_elements(settings.table_bytes))
             .load(OBJECT)
             .map_err(KernelError::Load)?;
-        Ok(Self { ebpf, cpus })
+        Ok(Self { ebpf, cpus, syscalls_lack: layout.err() })
     }
 
     /// Starts sampling every CPU at `frequency` ticks a second.

@@ -15,6 +15,7 @@ mod process_events;
 mod procmap;
 mod sampler;
 mod socket_drain;
+mod syscalls;
 mod tables;
 mod unwind_memory;
 
@@ -29,5 +30,6 @@ pub use process_events::{ProcessRing, RingChange};
 pub use procmap::{ProcMap, is_unknown};
 pub use sampler::Sampler;
 pub use socket_drain::{SocketBatch, SocketDrain};
+pub use syscalls::{Attached, SyscallCalls, SyscallCounts, SyscallKind, SyscallWatch};
 pub use tables::{Processes, SharedBytes, SharedRecords, SharedTables};
 pub use unwind_memory::{SharedArena, SharedArray, SharedEpoch, SharedProcesses, UnwindMemory};

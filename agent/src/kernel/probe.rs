@@ -9,7 +9,7 @@ use aya::{
 };
 
 use super::{
-    AcceptedProgram, KernelError, LoadSettings, ProcMap, Programs, cpus, is_unknown,
+    AcceptedProgram, KernelError, LoadSettings, ProcMap, Programs, SyscallWatch, cpus, is_unknown,
     process_events::ProcessEvents, sampler,
 };
 
@@ -48,6 +48,7 @@ pub fn probe() -> Vec<Feature> {
         feature("perf records of processes", "name short-lived processes", Required, processes()),
         feature("programs of this agent", "sample stacks", Required, own_programs()),
         feature("calls on sockets", "measure requests", Optional, socket_calls()),
+        feature("tracepoints of system calls", "time system calls", Optional, system_calls()),
         feature("host PID namespace", "find processes in /proc", Required, pid_namespace()),
         feature("/proc/kallsyms", "name kernel functions", Optional, kernel_symbols()),
         feature("BTF", "programs that read kernel structures", Optional, btf()),
@@ -128,6 +129,17 @@ fn socket_calls() -> Result<String, String> {
         let (release, error) = (kernel_release(), first_line(&error));
         format!("refused by Linux {release}, needs 5.15, before 6.3 with fexit: {error}")
     })?;
+    let told: Vec<String> = programs.accepted().iter().map(told).collect();
+    Ok(told.join("; "))
+}
+
+/// Loads and attaches what `run` would to time system calls.
+fn system_calls() -> Result<String, String> {
+    let settings = LoadSettings { syscalls: SyscallWatch::Calls, ..LoadSettings::default() };
+    let mut programs = Programs::load(settings).map_err(|error| error.to_string())?;
+    programs.start_syscall_waits().map_err(|error| first_line(&error))?;
+    let mut calls = programs.load_syscall_calls().map_err(|error| first_line(&error))?;
+    calls.attach().map_err(|error| refused(&error))?;
     let told: Vec<String> = programs.accepted().iter().map(told).collect();
     Ok(told.join("; "))
 }

@@ -73,6 +73,8 @@ struct KernelCounts {
     cost_ns: u64,
     socket_ring_full: u64,
     socket_cost_ns: u64,
+    syscall_table_full: u64,
+    syscall_place_taken: u64,
 }
 
 impl Capture {
@@ -290,12 +292,18 @@ impl Capture {
             cost_ns: self.programs.cost_ns(),
             socket_ring_full: self.programs.dropped(DropReason::SocketRingFull),
             socket_cost_ns: self.programs.socket_cost_ns(),
+            syscall_table_full: self.programs.dropped(DropReason::SyscallTableFull),
+            syscall_place_taken: self.programs.dropped(DropReason::SyscallPlaceTaken),
         };
         let before = std::mem::replace(&mut self.seen, now);
         self.counters.lost(DropReason::SampleRingFull, now.ring_full - before.ring_full);
         self.counters.lost(DropReason::PipelineQueueFull, now.queue_full - before.queue_full);
         let sockets = now.socket_ring_full - before.socket_ring_full;
         self.counters.metrics.requests.lose(DropReason::SocketRingFull, sockets);
+        let calls = now.syscall_table_full - before.syscall_table_full;
+        self.counters.lost(DropReason::SyscallTableFull, calls);
+        let calls = now.syscall_place_taken - before.syscall_place_taken;
+        self.counters.lost(DropReason::SyscallPlaceTaken, calls);
         let bpf_cpu_ns = now.cost_ns - before.cost_ns;
         let seconds = Duration::from_nanos(bpf_cpu_ns).as_secs_f64();
         let labels = ProgramLabels { program: "cpu_sample" };

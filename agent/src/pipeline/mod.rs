@@ -17,6 +17,7 @@ mod jit_names;
 mod kernel_names;
 mod naming;
 mod requests;
+mod syscalls;
 mod targets;
 mod unwinding;
 
@@ -33,11 +34,13 @@ use crate::{
     aggregate::ProfileWindow,
     kernel::{Drain, DrainHealth, Hotplug, KernelError, LoadSettings, Programs, go_last},
     symbol::debuginfod::DebuginfodSettings,
+    syscalls::SyscallMode,
 };
 use capture::Capture;
 use naming::Naming;
 pub use requests::RequestSettings;
 use requests::Requests;
+use syscalls::Syscalls;
 use unwinding::Unwinding;
 
 /// What to capture, and how.
@@ -56,6 +59,8 @@ pub struct CaptureSettings {
     pub table_bytes: usize,
     /// How HTTP requests are measured; `None` where they are not.
     pub requests: Option<RequestSettings>,
+    /// What of system calls is measured.
+    pub syscalls: SyscallMode,
     /// Where to ask for names of stripped programs; `None` asks nobody.
     pub debuginfod: Option<DebuginfodSettings>,
 }
@@ -72,6 +77,7 @@ pub struct Pipeline {
     sampler: Hotplug,
     drain: Drain,
     requests: Option<Requests>,
+    syscalls: Option<Syscalls>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -89,6 +95,7 @@ impl Pipeline {
             debug_messages: settings.debug_messages,
             table_bytes: settings.table_bytes,
             sockets: settings.requests.is_some(),
+            syscalls: settings.syscalls.watch(),
         };
         let mut programs = Programs::load(load)?;
         let unwinding = Unwinding::new(&mut programs)?;
@@ -103,6 +110,7 @@ impl Pipeline {
             .requests
             .clone()
             .and_then(|settings| Requests::start(&mut programs, counters, settings));
+        let syscalls = Syscalls::start(settings.syscalls, settings.window, &mut programs, counters);
         let frequency = settings.frequency;
         let is_daemon = settings.window.is_some();
         let naming = Naming::new(&settings, counters.clone(), windows);
@@ -120,7 +128,7 @@ impl Pipeline {
                 naming.run(&jobs_in);
             })?,
         ];
-        Ok((Self { sampler, drain, requests, threads }, windows_in))
+        Ok((Self { sampler, drain, requests, syscalls, threads }, windows_in))
     }
 
     /// Stops sampling and lets everything that was taken reach the receiver of windows.
@@ -129,6 +137,9 @@ impl Pipeline {
         self.drain.stop();
         if let Some(requests) = self.requests {
             requests.stop();
+        }
+        if let Some(syscalls) = self.syscalls {
+            syscalls.stop();
         }
         for thread in self.threads {
             if thread.join().is_err() {

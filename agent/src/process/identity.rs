@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use sonde_ebpf::limits::COMM_BYTES;
 
-use super::cgroup::{self, CgroupPath};
+use super::cgroup::{self, CgroupPath, Cgroups};
 use super::environment::Environment;
 
 /// Names of a process that belong on its profiles.
@@ -58,6 +58,15 @@ impl Identity {
     #[must_use]
     pub fn of_thread(comm: [u8; COMM_BYTES]) -> Self {
         Self::from_evidence(&Evidence { comm: &thread_name(comm), ..Evidence::default() })
+    }
+
+    /// What a process is called that is gone, of which a thread's name and the cgroup were noted.
+    #[must_use]
+    pub fn of_gone(comm: [u8; COMM_BYTES], cgroup_id: u64, cgroups: &mut Cgroups) -> Self {
+        let cgroup = cgroups.path(cgroup_id);
+        let evidence =
+            Evidence { cgroup: cgroup.as_ref(), comm: &thread_name(comm), ..Evidence::default() };
+        Self::from_evidence(&evidence)
     }
 
     /// The service is named by the first that says anything of: the environment, the systemd unit,

@@ -64,7 +64,7 @@ impl Losses {
         );
         registry.register(
             "process_facts_dropped",
-            "Records of processes, and regions and files they map, that were lost, by reason",
+            "Records of processes, and regions, files and system calls of theirs, that were lost, by reason",
             self.process_facts.clone(),
         );
     }

@@ -17,7 +17,9 @@ use crate::export::otlp::OtlpMetrics;
 use crate::export::push::PushMetrics;
 use crate::process::LookCounts;
 use crate::requests::RequestMetrics;
+use crate::saturation::SaturationCollector;
 use crate::symbol::debuginfod::DebuginfodMetrics;
+use crate::syscalls::SyscallMetrics;
 
 /// Why something was lost or refused: the label of the enum that counts it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,6 +56,13 @@ pub struct LookLabels {
     pub result: &'static str,
 }
 
+/// How a burst of counting ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct BurstLabels {
+    /// `whole`, or `budget` for one that was ended because it cost too much.
+    pub end: &'static str,
+}
+
 /// A counter of seconds.
 pub type SecondsCounter = Counter<f64, AtomicU64>;
 
@@ -88,6 +97,12 @@ pub struct Metrics {
     pub otlp: OtlpMetrics,
     /// Requests over HTTP that processes served and sent.
     pub requests: RequestMetrics,
+    /// System calls.
+    pub syscalls: SyscallMetrics,
+    /// For how many calls one that was counted stands; 0 while nobody counts.
+    pub syscall_sampling: Gauge<f64, AtomicU64>,
+    /// Bursts in which calls were counted, by how they ended.
+    pub syscall_bursts: Family<BurstLabels, Counter>,
 }
 
 impl Metrics {
@@ -97,6 +112,8 @@ impl Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(OwnUsageCollector));
         self.requests.register(&mut registry);
+        registry.register_collector(Box::new(self.syscalls.clone()));
+        registry.register_collector(Box::<SaturationCollector>::default());
         let ours = registry.sub_registry_with_prefix("sonde_agent");
         self.register_samples(ours);
         self.register_stages(ours);
@@ -146,6 +163,16 @@ impl Metrics {
             "region_looks",
             "Looks for the mapping around an address that no event told of, by what came of them",
             self.region_looks.clone(),
+        );
+        ours.register(
+            "syscall_sampling_factor",
+            "For how many system calls one that was counted stands: 1 if all are, 0 if none is",
+            self.syscall_sampling.clone(),
+        );
+        ours.register(
+            "syscall_bursts",
+            "Bursts in which all system calls were counted, by how they ended",
+            self.syscall_bursts.clone(),
         );
         ours.register("windows_closed", "Windows that were closed", self.windows_closed.clone());
         ours.register_with_unit(

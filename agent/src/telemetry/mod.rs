@@ -16,7 +16,7 @@ pub use limiter::Limiter;
 pub use log::{LogError, start_log};
 pub use losses::Losses;
 pub use metrics::{
-    FrameLabels, Metrics, ProgramLabels, ReasonLabels, SecondsCounter, StackEndLabels,
+    BurstLabels, FrameLabels, Metrics, ProgramLabels, ReasonLabels, SecondsCounter, StackEndLabels,
 };
 pub use own_profile::{OwnProfile, OwnProfileError};
 pub use own_usage::OwnUsage;

@@ -13,6 +13,9 @@ const SOCKETS: &str = "calls on sockets";
 const REQUESTS: u32 = 50;
 const KINDS: [&str; 7] = ["write", "send", "vector", "message", "file", "six", "unix"];
 
+/// The one of the programs that count system calls, which every kernel has to take.
+const SYSCALLS: &str = "tracepoints of system calls";
+
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     /// As the kernel calls itself.
@@ -39,6 +42,10 @@ impl Verdict {
         let probe = console.section("probe");
         match probe.clone().and_then(|report| programs(report, PROGRAMS)) {
             Ok(programs) => verdict.programs = programs,
+            Err(why) => verdict.failures.push(why),
+        }
+        match probe.clone().and_then(|report| programs(report, SYSCALLS)) {
+            Ok(programs) => verdict.programs.extend(programs),
             Err(why) => verdict.failures.push(why),
         }
         match probe.and_then(|report| programs(report, SOCKETS)) {
