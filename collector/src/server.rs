@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::api::Api;
 use crate::config::Settings;
+use crate::forward::{self, ForwardSettings, Forwarder};
 use crate::ingest::Otlp;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{self, Metrics};
@@ -47,6 +48,9 @@ pub enum ServerError {
         /// What the system said.
         source: io::Error,
     },
+    /// Requests cannot be passed on.
+    #[error("--forward: {0}")]
+    Forward(#[from] forward::SetupError),
     /// The store did not open.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -54,12 +58,17 @@ pub enum ServerError {
 
 /// All routes over an open store.
 pub fn routes(store: &Store, settings: &Settings, metrics: &Arc<Metrics>) -> Router {
-    let otlp = otlp(store, settings, metrics);
+    let otlp = otlp(store, settings, metrics, None);
     routes_with(store, settings, metrics, &otlp)
 }
 
-fn otlp(store: &Store, settings: &Settings, metrics: &Arc<Metrics>) -> Otlp {
-    Otlp::new(store.clone(), settings.limits.clone(), metrics.ingest.clone())
+fn otlp(
+    store: &Store,
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    forward: Option<Forwarder>,
+) -> Otlp {
+    Otlp::new(store.clone(), settings.limits.clone(), metrics.ingest.clone(), forward)
 }
 
 fn routes_with(store: &Store, settings: &Settings, metrics: &Arc<Metrics>, otlp: &Otlp) -> Router {
@@ -103,9 +112,14 @@ pub async fn run(settings: Settings, started: impl FnOnce(SocketAddr)) -> Result
     }
     let stop = stop_signal();
     let metrics = Arc::new(Metrics::default());
+    let forwarding = settings
+        .forward
+        .as_deref()
+        .map(|url| forward::channel(ForwardSettings::to(url), metrics.forward.clone()));
+    let (forwarder, sender) = forwarding.transpose()?.unzip();
     let store = Store::open_with(settings.store.clone(), metrics.store.clone()).await?;
     started(listener.local_addr().unwrap_or(settings.listen));
-    let otlp = otlp(&store, &settings, &metrics);
+    let otlp = otlp(&store, &settings, &metrics, forwarder);
     let (stopping, stopped) = watch::channel(false);
     let mut serving = JoinSet::new();
     for (listener, flag) in beside {
@@ -121,8 +135,14 @@ pub async fn run(settings: Settings, started: impl FnOnce(SocketAddr)) -> Result
         stop.await;
         stopping.send_replace(true);
     };
+    let (ended, told) = oneshot::channel::<()>();
+    let sending = sender.map(|sender| tokio::spawn(sender.run(async { drop(told.await) })));
     serve(listener, routes, metrics, stop).await;
     serving.join_all().await;
+    drop(ended);
+    if let Some(sending) = sending {
+        drop(sending.await);
+    }
     tracing::info!("writing out what is in memory");
     store.close().await;
     Ok(())
