@@ -22,7 +22,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::body::{Budget, Share, Unzip};
 use super::error::IngestError;
-use super::limits::Limits;
+use super::limits::{JSON_OBJECT_BYTES, Limits};
 use super::metrics::IngestMetrics;
 use super::routes::now_unix_ms;
 use crate::forward::{Forwarded, Forwarder};
@@ -187,6 +187,9 @@ impl Message {
         let plain = if self.gzip { unzip.plain(&self.bytes)? } else { (&self.bytes[..]).into() };
         let digest = xxh3_128(&plain) ^ xxh3_128(signal.name().as_bytes()).rotate_left(1);
         let context = Context { now_unix_ms: now_unix_ms(), limits };
+        if self.encoding == Encoding::Json {
+            unzip.hold(context.json_objects(&plain)? * JSON_OBJECT_BYTES)?;
+        }
         let batch = decode(signal, self.encoding, &plain, &context)?;
         Ok((batch, digest, unzip.into_share()))
     }
