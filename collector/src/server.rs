@@ -1,6 +1,7 @@
 //! One port for everything, and OTLP's own two: the routes together, with limits on what a client may ask of the
 //! server before any handler runs.
 
+mod beside;
 mod connections;
 mod guard;
 
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinSet;
 
 use crate::api::Api;
 use crate::config::Settings;
@@ -21,6 +21,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::{self, Metrics};
 use crate::{ingest, ui};
 
+use beside::Beside;
 pub use connections::serve;
 
 const LISTEN: &str = "--listen";
@@ -103,33 +104,15 @@ pub async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener
 pub async fn run(settings: Settings, started: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
     // The port first: it is the commonest mistake and the cheapest check.
     let listener = bind(settings.listen, LISTEN).await?;
-    let mut beside = Vec::new();
-    for (of, flag) in [(settings.otlp_grpc(), "--otlp-grpc"), (settings.otlp_http(), "--otlp-http")]
-    {
-        if let Some(address) = of.address() {
-            beside.push((bind(address, flag).await?, flag));
-        }
-    }
+    let beside = Beside::bind(&settings).await?;
     let stop = stop_signal();
     let metrics = Arc::new(Metrics::default());
-    let forwarding = settings
-        .forward
-        .as_deref()
-        .map(|url| forward::channel(ForwardSettings::to(url), metrics.forward.clone()));
-    let (forwarder, sender) = forwarding.transpose()?.unzip();
+    let (forwarder, sender) = forwarding(&settings, &metrics)?.unzip();
     let store = Store::open_with(settings.store.clone(), metrics.store.clone()).await?;
     started(listener.local_addr().unwrap_or(settings.listen));
     let otlp = otlp(&store, &settings, &metrics, forwarder);
     let (stopping, stopped) = watch::channel(false);
-    let mut serving = JoinSet::new();
-    for (listener, flag) in beside {
-        let grpc = flag == "--otlp-grpc";
-        let routes = if grpc { otlp.grpc_routes() } else { otlp.http_routes() };
-        let routes = guard::around(routes, &metrics);
-        let mut stopped = stopped.clone();
-        let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
-        serving.spawn(serve(listener, routes, Arc::clone(&metrics), stop));
-    }
+    let serving = beside.serve(&otlp, &metrics, &stopped);
     let routes = routes_with(&store, &settings, &metrics, &otlp);
     let stop = async {
         stop.await;
@@ -146,6 +129,15 @@ pub async fn run(settings: Settings, started: impl FnOnce(SocketAddr)) -> Result
     tracing::info!("writing out what is in memory");
     store.close().await;
     Ok(())
+}
+
+/// The two ends of forwarding, if it is asked for.
+fn forwarding(
+    settings: &Settings,
+    metrics: &Metrics,
+) -> Result<Option<(Forwarder, forward::Sender)>, ServerError> {
+    let Some(url) = &settings.forward else { return Ok(None) };
+    Ok(Some(forward::channel(ForwardSettings::to(url), metrics.forward.clone())?))
 }
 
 /// Resolves at the first SIGTERM or SIGINT.
