@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod config;
+pub mod forward;
 pub mod ingest;
 pub mod metric;
 pub mod profile;

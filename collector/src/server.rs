@@ -1,6 +1,7 @@
 //! One port for everything, and OTLP's own two: the routes together, with limits on what a client may ask of the
 //! server before any handler runs.
 
+mod beside;
 mod connections;
 mod guard;
 
@@ -10,16 +11,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{oneshot, watch};
 
 use crate::api::Api;
 use crate::config::Settings;
+use crate::forward::{self, ForwardSettings, Forwarder};
 use crate::ingest::Otlp;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{self, Metrics};
 use crate::{ingest, ui};
 
+use beside::Beside;
 pub use connections::serve;
 
 const LISTEN: &str = "--listen";
@@ -47,6 +49,9 @@ pub enum ServerError {
         /// What the system said.
         source: io::Error,
     },
+    /// Requests cannot be passed on.
+    #[error("--forward: {0}")]
+    Forward(#[from] forward::SetupError),
     /// The store did not open.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -54,12 +59,17 @@ pub enum ServerError {
 
 /// All routes over an open store.
 pub fn routes(store: &Store, settings: &Settings, metrics: &Arc<Metrics>) -> Router {
-    let otlp = otlp(store, settings, metrics);
+    let otlp = otlp(store, settings, metrics, None);
     routes_with(store, settings, metrics, &otlp)
 }
 
-fn otlp(store: &Store, settings: &Settings, metrics: &Arc<Metrics>) -> Otlp {
-    Otlp::new(store.clone(), settings.limits.clone(), metrics.ingest.clone())
+fn otlp(
+    store: &Store,
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    forward: Option<Forwarder>,
+) -> Otlp {
+    Otlp::new(store.clone(), settings.limits.clone(), metrics.ingest.clone(), forward)
 }
 
 fn routes_with(store: &Store, settings: &Settings, metrics: &Arc<Metrics>, otlp: &Otlp) -> Router {
@@ -94,38 +104,40 @@ pub async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener
 pub async fn run(settings: Settings, started: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
     // The port first: it is the commonest mistake and the cheapest check.
     let listener = bind(settings.listen, LISTEN).await?;
-    let mut beside = Vec::new();
-    for (of, flag) in [(settings.otlp_grpc(), "--otlp-grpc"), (settings.otlp_http(), "--otlp-http")]
-    {
-        if let Some(address) = of.address() {
-            beside.push((bind(address, flag).await?, flag));
-        }
-    }
+    let beside = Beside::bind(&settings).await?;
     let stop = stop_signal();
     let metrics = Arc::new(Metrics::default());
+    let (forwarder, sender) = forwarding(&settings, &metrics)?.unzip();
     let store = Store::open_with(settings.store.clone(), metrics.store.clone()).await?;
     started(listener.local_addr().unwrap_or(settings.listen));
-    let otlp = otlp(&store, &settings, &metrics);
+    let otlp = otlp(&store, &settings, &metrics, forwarder);
     let (stopping, stopped) = watch::channel(false);
-    let mut serving = JoinSet::new();
-    for (listener, flag) in beside {
-        let grpc = flag == "--otlp-grpc";
-        let routes = if grpc { otlp.grpc_routes() } else { otlp.http_routes() };
-        let routes = guard::around(routes, &metrics);
-        let mut stopped = stopped.clone();
-        let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
-        serving.spawn(serve(listener, routes, Arc::clone(&metrics), stop));
-    }
+    let serving = beside.serve(&otlp, &metrics, &stopped);
     let routes = routes_with(&store, &settings, &metrics, &otlp);
     let stop = async {
         stop.await;
         stopping.send_replace(true);
     };
+    let (ended, told) = oneshot::channel::<()>();
+    let sending = sender.map(|sender| tokio::spawn(sender.run(async { drop(told.await) })));
     serve(listener, routes, metrics, stop).await;
     serving.join_all().await;
+    drop(ended);
+    if let Some(sending) = sending {
+        drop(sending.await);
+    }
     tracing::info!("writing out what is in memory");
     store.close().await;
     Ok(())
+}
+
+/// The two ends of forwarding, if it is asked for.
+fn forwarding(
+    settings: &Settings,
+    metrics: &Metrics,
+) -> Result<Option<(Forwarder, forward::Sender)>, ServerError> {
+    let Some(url) = &settings.forward else { return Ok(None) };
+    Ok(Some(forward::channel(ForwardSettings::to(url), metrics.forward.clone())?))
 }
 
 /// Resolves at the first SIGTERM or SIGINT.

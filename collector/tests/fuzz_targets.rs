@@ -36,6 +36,7 @@ macro_rules! targets {
 
 targets! {
     "../fuzz/fuzz_targets/ingest.rs" ingest
+    "../fuzz/fuzz_targets/otlp.rs" otlp
     "../fuzz/fuzz_targets/pprof.rs" pprof
     "../fuzz/fuzz_targets/push.rs" push
 }

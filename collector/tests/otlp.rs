@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use base64::Engine;
 use http_body_util::BodyExt;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -22,6 +23,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use prost::Message;
 use serde_json::{Value, json};
 use sonde_collector::config::Settings;
+use sonde_collector::ingest::Limits;
 use sonde_collector::server;
 use sonde_collector::store::{Store, StoreSettings};
 use sonde_collector::telemetry::Metrics;
@@ -37,9 +39,13 @@ struct Collector {
 
 impl Collector {
     async fn start() -> Self {
+        Self::start_with(Limits::default()).await
+    }
+
+    async fn start_with(limits: Limits) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let store = StoreSettings { data_dir: dir.path().to_owned(), ..StoreSettings::default() };
-        let settings = Settings { store, ..Settings::default() };
+        let settings = Settings { store, limits, ..Settings::default() };
         let store = Store::open(settings.store.clone()).await.expect("the store opens");
         let routes = server::routes(&store, &settings, &Arc::new(Metrics::default()));
         Self { routes, _dir: dir }
@@ -256,6 +262,41 @@ async fn grpc_answers_with_a_message_and_a_status_at_the_end() {
     assert_eq!((status, headers["grpc-status"].to_str().ok()), (StatusCode::OK, Some("3")));
     assert!(headers.contains_key("grpc-status-details-bin"));
     let found = collector.ask(&format!("/api/v1/traces?{RANGE}")).await;
+    assert_eq!(found["traces"].as_array().expect("a list").len(), 1);
+}
+
+#[tokio::test]
+async fn over_budget_says_when_to_come_back_and_keeps_nothing() {
+    let limits = Limits { in_flight_bytes: 20, ..Limits::default() };
+    let collector = Collector::start_with(limits).await;
+    let resource_spans = vec![spans_of("shop", vec![span(1, 2, 0, 0, "/good")])];
+    let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+    let (status, headers, _) = collector.post("/v1/traces", PROTOBUF, body.clone()).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(headers["retry-after"], "5");
+    let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    let (_, headers, _) = collector.post(path, "application/grpc", body).await;
+    assert_eq!(headers["grpc-status"], "8", "RESOURCE_EXHAUSTED");
+    let details = headers["grpc-status-details-bin"].as_bytes();
+    let details = base64::engine::general_purpose::STANDARD_NO_PAD.decode(details);
+    let details = details.expect("base64");
+    let text = String::from_utf8_lossy(&details);
+    assert!(text.contains("google.rpc.RetryInfo"), "without it nobody tries again: {text}");
+    let found = collector.ask(&format!("/api/v1/traces?{RANGE}")).await;
+    assert_eq!(found["traces"], json!([]));
+}
+
+#[tokio::test]
+async fn a_span_with_ten_thousand_attributes_keeps_them_all() {
+    let collector = Collector::start().await;
+    let attributes = (0..10_000).map(|n| text(&format!("key.{n}"), "value")).collect();
+    let large = Span { attributes, ..span(1, 1, 0, 0, "/large") };
+    let resource_spans = vec![spans_of("shop", vec![large])];
+    collector.send_spans(&ExportTraceServiceRequest { resource_spans }).await;
+    let trace = collector.ask(&format!("/api/v1/traces/{}", "01".repeat(16))).await;
+    let attributes = trace["spans"][0]["attributes"].as_array().expect("a list");
+    assert_eq!(attributes.len(), 10_000);
+    let found = collector.ask(&format!("/api/v1/traces?{RANGE}&attribute=key.9999=value")).await;
     assert_eq!(found["traces"].as_array().expect("a list").len(), 1);
 }
 

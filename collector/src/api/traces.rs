@@ -71,6 +71,7 @@ fn search(params: &Params) -> Result<SpanSearch, ApiError> {
         route: text("route"),
         failed,
         min_duration_ns,
+        without_details: attributes.is_empty() && params.text("text").is_none(),
         trace_ids: None,
         from_unix_ms: range.from_ms,
         until_unix_ms: range.until_ms,
@@ -109,6 +110,7 @@ async fn summaries(
         trace_ids: Some(ids.into_iter().collect()),
         from_unix_ms: search.filter.from_unix_ms.saturating_sub(AROUND_MS),
         until_unix_ms: search.filter.until_unix_ms.saturating_add(AROUND_MS),
+        without_details: !search.needs_details(),
         ..SpanFilter::default()
     };
     let mut summaries = Summaries::default();

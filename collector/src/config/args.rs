@@ -41,6 +41,9 @@ pub struct ServeArgs {
     /// Address for OTLP over HTTP, or off [default: port 4318 of the same host]
     #[arg(long, env = "SONDE_COLLECTOR_OTLP_HTTP", value_name = "ADDRESS:PORT")]
     pub otlp_http: Option<Listener>,
+    /// Pass traces and metrics on, as received, to this OTLP/HTTP endpoint, as http://host:4318
+    #[arg(long, env = "SONDE_COLLECTOR_FORWARD", value_name = "URL")]
+    pub forward: Option<String>,
     /// Data directory [default: $XDG_DATA_HOME/sonde, or /var/lib/sonde as root]
     #[arg(long, env = "SONDE_COLLECTOR_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,

@@ -18,6 +18,8 @@ const MAX_BYTES: u64 = 1 << 20;
 pub struct File {
     /// As `--listen`.
     pub listen: Option<SocketAddr>,
+    /// As `--forward`.
+    pub forward: Option<String>,
     /// As `--data`.
     pub data: Option<PathBuf>,
     /// As `--log`.

@@ -27,6 +27,8 @@ pub struct Settings {
     pub otlp_grpc: Option<Listener>,
     /// Address for OTLP over HTTP; `None` is port 4318 of the same host.
     pub otlp_http: Option<Listener>,
+    /// Endpoint that OTLP is passed on to.
+    pub forward: Option<String>,
     /// Filter of the log.
     pub log: String,
     /// The store's part.
@@ -43,6 +45,7 @@ impl Default for Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4040)),
             otlp_grpc: None,
             otlp_http: None,
+            forward: None,
             log: "info".to_owned(),
             store: StoreSettings { data_dir: default_data_dir(), ..StoreSettings::default() },
             limits: Limits::default(),
@@ -101,6 +104,7 @@ impl Settings {
         replace(&mut self.listen, file.listen);
         self.otlp_grpc = file.otlp.grpc.or(self.otlp_grpc);
         self.otlp_http = file.otlp.http.or(self.otlp_http);
+        self.forward = file.forward.or(self.forward);
         replace(&mut self.log, file.log);
         replace(&mut self.store.data_dir, file.data);
         replace(&mut self.store.retention_age, file.retention.age);
@@ -120,6 +124,9 @@ impl Settings {
         replace(&mut self.listen, args.listen);
         self.otlp_grpc = args.otlp_grpc.or(self.otlp_grpc);
         self.otlp_http = args.otlp_http.or(self.otlp_http);
+        self.forward = args.forward.clone().or(self.forward);
+        // Empty switches off what the file has.
+        self.forward = self.forward.filter(|url| !url.is_empty());
         replace(&mut self.log, args.log.clone());
         replace(&mut self.store.data_dir, args.data.clone());
         replace(&mut self.store.retention_age, args.retention_age);
@@ -136,6 +143,11 @@ impl Settings {
         if !(1..=256).contains(&self.api.concurrency) {
             let value = self.api.concurrency.to_string();
             return wrong("query.concurrency", value, "a number from 1 to 256");
+        }
+        if let Some(url) = &self.forward
+            && crate::forward::endpoint(url).is_err()
+        {
+            return wrong("forward", url.clone(), "an address like http://host:4318");
         }
         if self.store.flush_bytes < 1 << 20 {
             let value = format!("{} bytes", self.store.flush_bytes);
@@ -173,6 +185,9 @@ impl fmt::Display for Settings {
         let Self { listen, log, store, api, .. } = self;
         writeln!(f, "listen: {listen}")?;
         writeln!(f, "otlp:\n  grpc: {}\n  http: {}", self.otlp_grpc(), self.otlp_http())?;
+        if let Some(url) = &self.forward {
+            writeln!(f, "forward: {url}")?;
+        }
         writeln!(f, "data: {}", store.data_dir.display())?;
         writeln!(f, "log: {log}")?;
         let (age, size) = (store.retention_age.as_secs(), store.retention_bytes);

@@ -66,6 +66,11 @@ impl Unzip {
         Self { share, left_bytes: limit_bytes, limit_bytes }
     }
 
+    /// Holds more memory for what is made of the bytes.
+    pub(super) fn hold(&mut self, bytes: usize) -> Result<(), IngestError> {
+        self.share.take(bytes)
+    }
+
     /// The memory that is still held for what was decompressed.
     pub(super) fn into_share(self) -> Share {
         self.share

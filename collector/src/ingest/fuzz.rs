@@ -8,6 +8,7 @@ use super::body::{Budget, Unzip};
 use super::error::IngestError;
 use super::labels::LabelSet;
 use super::limits::Limits;
+use super::otlp::{self, Context, Encoding, OtlpSignal};
 use super::{pprof, push, request};
 use crate::profile::Profile;
 
@@ -50,4 +51,24 @@ pub fn decode_ingest(bytes: &[u8], multipart: bool) -> Result<Vec<Profile>, Inge
     let parameters = Parameters::default();
     let decoded = request::ingested(&parameters, kind, bytes, &mut unzip, 1, &limits)?;
     Ok(decoded.profiles)
+}
+
+/// Decodes a body of `/v1/traces`, and the same bytes as one of `/v1/metrics`. Returns how many
+/// spans and points there are.
+///
+/// # Errors
+/// Why the bytes are refused as both.
+pub fn decode_otlp(bytes: &[u8], json: bool) -> Result<usize, IngestError> {
+    let limits = Limits::default();
+    let context = Context { now_unix_ms: 1_700_000_000_000, limits: &limits };
+    let encoding = if json { Encoding::Json } else { Encoding::Protobuf };
+    let traces = otlp::decode(OtlpSignal::Traces, encoding, bytes, &context);
+    let metrics = otlp::decode(OtlpSignal::Metrics, encoding, bytes, &context);
+    match (traces, metrics) {
+        (Err(_), Err(error)) => Err(error),
+        (traces, metrics) => {
+            let rows = |batch: otlp::Batch| batch.spans.len() + batch.points.len();
+            Ok(traces.map_or(0, rows) + metrics.map_or(0, rows))
+        }
+    }
 }

@@ -1,5 +1,8 @@
 //! What one request may ask of the collector.
 
+/// What an object of JSON takes in memory once it is read, about.
+pub(super) const JSON_OBJECT_BYTES: usize = 100;
+
 /// Every bound that a request is held to. Sizes in bytes.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -35,7 +38,8 @@ pub struct Limits {
     pub otlp_rows: usize,
     /// One span or point as protobuf.
     pub otlp_row_bytes: usize,
-    /// Objects and arrays of one OTLP request in JSON: each takes more memory than its bytes.
+    /// Objects and arrays of one OTLP request in JSON: each takes more memory than its bytes, and
+    /// counts as 100 bytes of what all requests may hold.
     pub json_objects: usize,
     /// How far a profile's start may lie in the future, in milliseconds.
     pub future_ms: i64,
@@ -62,7 +66,7 @@ impl Default for Limits {
             symbol_bytes: 64 << 10,
             otlp_rows: 1 << 20,
             otlp_row_bytes: 1 << 20,
-            json_objects: 4 << 20,
+            json_objects: 2 << 20,
             future_ms: 10 * 60 * 1000,
             age_ms: 7 * 24 * 3600 * 1000,
         }

@@ -32,6 +32,8 @@ pub struct SpanFilter {
     pub failed: Option<bool>,
     /// At least this long.
     pub min_duration_ns: i64,
+    /// Whether [`Span::details`] may be left out; reading them is most of the work.
+    pub without_details: bool,
     /// Of one of these traces.
     pub trace_ids: Option<FxHashSet<u128>>,
     /// Started from here, inclusive, in milliseconds since 1970.
@@ -158,7 +160,8 @@ impl Snapshot {
                 break;
             }
             scanned += files.iter().map(|file| file.entry.rows).sum::<u64>();
-            let read = self.engine.rows::<Span>(&files, filter.condition(), |span| {
+            let omit = if filter.without_details { &["details"][..] } else { &[] };
+            let read = self.engine.rows::<Span>(&files, filter.condition(), omit, |span| {
                 if filter.accepts(&span) {
                     visit(Visited::Row(span));
                 }
@@ -189,7 +192,7 @@ impl Snapshot {
         for hour in std::collections::BTreeSet::from_iter(hours) {
             let mut points = memory.remove(&hour).unwrap_or_default();
             let files = files.remove(&hour).unwrap_or_default();
-            let read = self.engine.rows::<Point>(&files, filter.condition(), |point| {
+            let read = self.engine.rows::<Point>(&files, filter.condition(), &[], |point| {
                 if filter.accepts(&point) {
                     points.push(point);
                 }

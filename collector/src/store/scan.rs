@@ -10,6 +10,7 @@ use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::prelude::{Expr, ParquetReadOptions, SessionConfig, SessionContext, col, lit};
+use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 
 use super::error::StoreError;
@@ -168,12 +169,14 @@ impl Engine {
 }
 
 impl Engine {
-    /// Passes the rows that meet a condition to `visit`, a batch at a time. A file that cannot be
+    /// Passes the rows that meet a condition to `visit`, a batch at a time; columns of bytes in
+    /// `omit` are not read, and come empty. A file that cannot be
     /// read fails this question, and is left out of the next.
     pub(super) async fn rows<R: Row>(
         &self,
         files: &[Arc<DataFile>],
         condition: Option<Expr>,
+        omit: &[&str],
         mut visit: impl FnMut(R),
     ) -> Result<(), StoreError> {
         let files = whole(files.to_vec()).await?;
@@ -181,6 +184,7 @@ impl Engine {
             return Ok(());
         }
         let rows = self.read_rows::<R>(&files, condition).await?;
+        let rows = if omit.is_empty() { rows } else { rows.select(columns::<R>(omit))? };
         let mut batches = rows.execute_stream().await?;
         while let Some(batch) = batches.next().await {
             let batch = batch.inspect_err(|_| files.iter().for_each(|file| file.doubt()))?;
@@ -222,6 +226,16 @@ impl Engine {
             None => rows,
         })
     }
+}
+
+/// The columns of a row, empty bytes in the place of those in `omit`.
+fn columns<R: Row>(omit: &[&str]) -> Vec<Expr> {
+    let schema = R::schema();
+    let column = |name: &str| {
+        let empty = || lit(ScalarValue::Binary(Some(Vec::new()))).alias(name);
+        if omit.contains(&name) { empty() } else { col(name) }
+    };
+    schema.fields().iter().map(|field| column(field.name())).collect()
 }
 
 /// Those of the files that can be read. Checking one may read it, so it is done off the threads

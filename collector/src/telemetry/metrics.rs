@@ -6,6 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::forward::ForwardMetrics;
 use crate::ingest::IngestMetrics;
 use crate::store::StoreMetrics;
 
@@ -18,6 +19,8 @@ pub struct Metrics {
     registry: Registry,
     /// The ingest's counters.
     pub ingest: IngestMetrics,
+    /// Forwarding's counters.
+    pub forward: ForwardMetrics,
     /// The store's counters.
     pub store: StoreMetrics,
     answers: Family<Vec<(&'static str, String)>, Counter>,
@@ -29,6 +32,8 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("sonde");
         let ingest = IngestMetrics::default();
         ingest.register(&mut registry);
+        let forward = ForwardMetrics::default();
+        forward.register(&mut registry);
         let store = StoreMetrics::default();
         store.register(&mut registry);
         let answers = Family::default();
@@ -45,7 +50,7 @@ impl Default for Metrics {
         );
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("collector_build", "What runs here", version);
-        Self { registry, ingest, store, answers, refused_connections }
+        Self { registry, ingest, forward, store, answers, refused_connections }
     }
 }
 

@@ -53,12 +53,21 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Refuses JSON of so many objects that they would take much more memory than its bytes.
-    pub(super) fn check_json(&self, json: &[u8]) -> Result<(), IngestError> {
+    /// Counts objects and arrays of JSON; refuses what would take much more memory than its bytes.
+    pub(super) fn json_objects(&self, json: &[u8]) -> Result<usize, IngestError> {
         let limit = self.limits.json_objects;
         let objects = memchr::memchr2_iter(b'{', b'[', json).count();
         if objects > limit {
             return Err(IngestError::TooMany { what: "objects and arrays in JSON", limit });
+        }
+        Ok(objects)
+    }
+
+    /// Refuses a resource or a scope that is too large to be one.
+    pub(super) fn check_head(&self, message: &[u8]) -> Result<(), IngestError> {
+        let limit_bytes = self.limits.otlp_row_bytes;
+        if message.len() > limit_bytes {
+            return Err(IngestError::TooLarge { what: "a resource or scope", limit_bytes });
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ pub(super) fn from_protobuf(body: &[u8], context: &Context<'_>) -> Result<Batch,
 
 /// Points in JSON.
 pub(super) fn from_json(body: &[u8], context: &Context<'_>) -> Result<Batch, IngestError> {
-    context.check_json(body)?;
+    context.json_objects(body)?;
     let request: ExportMetricsServiceRequest = serde_json::from_slice(body)
         .map_err(|error| IngestError::malformed("JSON", error.to_string()))?;
     let mut points = Points::new(context);
@@ -71,7 +71,11 @@ impl<'a> Points<'a> {
         let mut fields = Fields::new("ResourceMetrics", message);
         while let Some(field) = fields.next()? {
             match field.number {
-                1 => head.resource = Some(decode::<Resource>(field.value.bytes("resource")?)?),
+                1 => {
+                    let resource = field.value.bytes("resource")?;
+                    self.context.check_head(resource)?;
+                    head.resource = Some(decode::<Resource>(resource)?);
+                }
                 3 => head.schema_url = text(field.value.bytes("schema_url")?)?,
                 _ => {}
             }
@@ -93,6 +97,7 @@ impl<'a> Points<'a> {
             match field.number {
                 1 => {
                     let scope = field.value.bytes("scope")?;
+                    self.context.check_head(scope)?;
                     head.scope = Some(decode::<InstrumentationScope>(scope)?);
                 }
                 3 => head.schema_url = text(field.value.bytes("schema_url")?)?,

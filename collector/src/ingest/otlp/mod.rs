@@ -22,9 +22,10 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::body::{Budget, Share, Unzip};
 use super::error::IngestError;
-use super::limits::Limits;
+use super::limits::{JSON_OBJECT_BYTES, Limits};
 use super::metrics::IngestMetrics;
 use super::routes::now_unix_ms;
+use crate::forward::{Forwarded, Forwarder};
 use crate::store::{Appended, Push, Store};
 pub(super) use batch::{Batch, Context};
 pub(super) use rejected::Rejected;
@@ -73,14 +74,20 @@ struct Shared {
     limits: Limits,
     budget: Budget,
     metrics: IngestMetrics,
+    forward: Option<Forwarder>,
 }
 
 impl Otlp {
-    /// Stores into `store`.
+    /// Stores into `store`, and passes on what was stored.
     #[must_use]
-    pub fn new(store: Store, limits: Limits, metrics: IngestMetrics) -> Self {
+    pub fn new(
+        store: Store,
+        limits: Limits,
+        metrics: IngestMetrics,
+        forward: Option<Forwarder>,
+    ) -> Self {
         let budget = Budget::new(limits.in_flight_bytes);
-        Self(Arc::new(Shared { store, limits, budget, metrics }))
+        Self(Arc::new(Shared { store, limits, budget, metrics, forward }))
     }
 
     /// `POST /v1/traces` and `/v1/metrics`.
@@ -130,6 +137,12 @@ impl Otlp {
         endpoint: &'static str,
         message: Message,
     ) -> Result<Rejected, IngestError> {
+        let as_received = self.0.forward.as_ref().map(|_| Forwarded {
+            signal,
+            body: message.bytes.clone(),
+            json: message.encoding == Encoding::Json,
+            gzip: message.gzip,
+        });
         let this = Arc::clone(&self.0);
         let decode = move || message.decode(signal, &this.limits);
         let decoded = tokio::task::spawn_blocking(decode).await;
@@ -140,7 +153,12 @@ impl Otlp {
         if rows > 0 {
             let push = Push { digest, spans, points, ..Push::default() };
             match self.0.store.append(push).await? {
-                Appended::Stored => self.0.metrics.rows_stored(signal, endpoint, rows),
+                Appended::Stored => {
+                    self.0.metrics.rows_stored(signal, endpoint, rows);
+                    if let Some((forward, request)) = self.0.forward.as_ref().zip(as_received) {
+                        forward.push(request);
+                    }
+                }
                 Appended::Duplicate => self.0.metrics.duplicate(endpoint),
             }
         }
@@ -169,6 +187,9 @@ impl Message {
         let plain = if self.gzip { unzip.plain(&self.bytes)? } else { (&self.bytes[..]).into() };
         let digest = xxh3_128(&plain) ^ xxh3_128(signal.name().as_bytes()).rotate_left(1);
         let context = Context { now_unix_ms: now_unix_ms(), limits };
+        if self.encoding == Encoding::Json {
+            unzip.hold(context.json_objects(&plain)? * JSON_OBJECT_BYTES)?;
+        }
         let batch = decode(signal, self.encoding, &plain, &context)?;
         Ok((batch, digest, unzip.into_share()))
     }

@@ -179,3 +179,83 @@ proptest! {
         }
     }
 }
+
+mod metrics_of_otlp {
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+    use opentelemetry_proto::tonic::metrics::v1::{
+        Exemplar, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics,
+        ScopeMetrics, number_data_point,
+    };
+
+    use super::*;
+
+    fn batch(metrics: Vec<Metric>) -> Batch {
+        let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
+        let of = ResourceMetrics { scope_metrics, ..ResourceMetrics::default() };
+        let request = ExportMetricsServiceRequest { resource_metrics: vec![of] };
+        let limits = Limits::default();
+        let context = Context { now_unix_ms: NOW_MS, limits: &limits };
+        let metrics = OtlpSignal::Metrics;
+        let body = request.encode_to_vec();
+        let ours = decode(metrics, Encoding::Protobuf, &body, &context).unwrap();
+        let json = serde_json::to_vec(&request).unwrap();
+        let same = decode(metrics, Encoding::Json, &json, &context).unwrap();
+        assert_eq!((&ours.points, &ours.rejected), (&same.points, &same.rejected));
+        ours
+    }
+
+    fn gauge(name: &str, points: Vec<NumberDataPoint>) -> Metric {
+        let data = Some(Data::Gauge(Gauge { data_points: points }));
+        Metric { name: name.to_owned(), data, ..Metric::default() }
+    }
+
+    fn number(attributes: Vec<KeyValue>) -> NumberDataPoint {
+        let value = Some(number_data_point::Value::AsInt(3));
+        NumberDataPoint { attributes, time_unix_nano: NOW_NS, value, ..NumberDataPoint::default() }
+    }
+
+    fn text(key: &str, value: &str) -> KeyValue {
+        attribute(key, any_value::Value::StringValue(value.to_owned()))
+    }
+
+    #[test]
+    fn a_series_is_what_its_attributes_are_in_whatever_order() {
+        let (a, b) = (text("a", "1"), text("b", "2"));
+        let points =
+            vec![number(vec![a.clone(), b.clone()]), number(vec![b, a.clone()]), number(vec![a])];
+        let ids: Vec<u64> =
+            batch(vec![gauge("g", points)]).points.iter().map(|point| point.series.id).collect();
+        assert!(ids[0] == ids[1] && ids[1] != ids[2], "{ids:?}");
+    }
+
+    #[test]
+    fn bad_points_are_rejected_under_their_reason_and_exemplars_counted() {
+        let good = HistogramDataPoint {
+            time_unix_nano: NOW_NS,
+            count: 3,
+            bucket_counts: vec![1, 2],
+            explicit_bounds: vec![0.5],
+            exemplars: vec![Exemplar::default(); 2],
+            ..HistogramDataPoint::default()
+        };
+        let unfit = HistogramDataPoint { bucket_counts: vec![1], ..good.clone() };
+        let falls = HistogramDataPoint {
+            bucket_counts: vec![1, 1, 1],
+            explicit_bounds: vec![2.0, 1.0],
+            ..good.clone()
+        };
+        let timeless = HistogramDataPoint { time_unix_nano: 0, ..good.clone() };
+        let data_points = vec![good, unfit, falls, timeless];
+        let data = Some(Data::Histogram(Histogram { data_points, aggregation_temporality: 2 }));
+        let histogram = Metric { name: "h".to_owned(), data, ..Metric::default() };
+        let nothing = NumberDataPoint { value: None, ..number(Vec::new()) };
+        let unnamed = gauge("", vec![number(Vec::new())]);
+        let batch = batch(vec![histogram, gauge("g", vec![nothing]), unnamed]);
+        let reasons: Vec<_> =
+            batch.rejected.by_reason().map(|(why, count)| (why.label(), count)).collect();
+        let expected = [("no_time", 1), ("metric_name", 1), ("no_value", 1), ("buckets", 2)];
+        assert_eq!(reasons, expected);
+        assert_eq!((batch.points.len(), batch.exemplars), (1, 2));
+    }
+}

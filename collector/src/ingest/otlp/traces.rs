@@ -30,7 +30,7 @@ pub(super) fn from_protobuf(body: &[u8], context: &Context<'_>) -> Result<Batch,
 
 /// Spans in JSON.
 pub(super) fn from_json(body: &[u8], context: &Context<'_>) -> Result<Batch, IngestError> {
-    context.check_json(body)?;
+    context.json_objects(body)?;
     let request: ExportTraceServiceRequest = serde_json::from_slice(body)
         .map_err(|error| IngestError::malformed("JSON", error.to_string()))?;
     let mut spans = Spans::new(context);
@@ -89,7 +89,11 @@ impl<'a> Spans<'a> {
         let mut fields = Fields::new("ResourceSpans", message);
         while let Some(field) = fields.next()? {
             match field.number {
-                1 => head.resource = Some(decode::<Resource>(field.value.bytes("resource")?)?),
+                1 => {
+                    let resource = field.value.bytes("resource")?;
+                    self.context.check_head(resource)?;
+                    head.resource = Some(decode::<Resource>(resource)?);
+                }
                 3 => head.schema_url = text(field.value.bytes("schema_url")?)?,
                 _ => {}
             }
@@ -110,7 +114,9 @@ impl<'a> Spans<'a> {
         while let Some(field) = fields.next()? {
             match field.number {
                 1 => {
-                    head.scope = Some(decode::<InstrumentationScope>(field.value.bytes("scope")?)?);
+                    let scope = field.value.bytes("scope")?;
+                    self.context.check_head(scope)?;
+                    head.scope = Some(decode::<InstrumentationScope>(scope)?);
                 }
                 3 => head.schema_url = text(field.value.bytes("schema_url")?)?,
                 _ => {}

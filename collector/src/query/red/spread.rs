@@ -17,7 +17,8 @@ impl Spread {
     /// Adds a bucket.
     pub fn add(&mut self, lower: f64, upper: f64, count: f64) {
         let lower = lower.max(0.0);
-        if count > 0.0 && upper >= lower {
+        // Empty buckets count too: they say where the bounds are.
+        if count >= 0.0 && upper >= lower {
             *self.buckets.entry((lower.to_bits(), upper.to_bits())).or_default() += count;
         }
     }

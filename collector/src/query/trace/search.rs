@@ -25,10 +25,16 @@ pub struct SpanSearch {
 }
 
 impl SpanSearch {
+    /// Whether it takes more than a span's columns to tell whether it matches.
+    #[must_use]
+    pub fn needs_details(&self) -> bool {
+        !self.attributes.is_empty() || self.text.is_some()
+    }
+
     /// Whether a span that the filter accepts matches.
     #[must_use]
     pub fn matches(&self, span: &Span) -> bool {
-        if self.attributes.is_empty() && self.text.is_none() {
+        if !self.needs_details() {
             return true;
         }
         let own = details_of(span).attributes;

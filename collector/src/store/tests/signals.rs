@@ -143,6 +143,9 @@ async fn files_answer_every_filter_as_memory_does() {
         assert_eq!(found(&store, filter).await, expected, "{filter:?}");
     }
     assert_eq!(points(&store).await, points_in_memory);
+    let bare = found(&store, &SpanFilter { without_details: true, ..all() }).await;
+    assert!(bare.iter().all(|span| span.details.is_empty()));
+    assert_eq!(bare.len(), 120);
 }
 
 #[tokio::test]
