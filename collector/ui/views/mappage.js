@@ -8,7 +8,7 @@ import { arranged, percent, rate, seconds } from "../model/services.js";
 import { nearTo, portsOf, thickness } from "../model/servicemap.js";
 import { clipped, printable } from "../model/text.js";
 import { counted } from "../model/units.js";
-import { isStale } from "../slot.js";
+import { isBusy, isStale } from "../slot.js";
 import { Failed, NothingYet } from "./requeststates.js";
 import { SortHeads, walkRows } from "./rows.js";
 import { Narrow } from "./servicespage.js";
@@ -33,7 +33,7 @@ export function MapPage({ session, state }) {
   }
   const shape = (/** @type {"graph" | "table"} */ key, /** @type {string} */ title) => html`<button type="button" aria-pressed=${view.view === key ? "true" : "false"} onClick=${() => session.navigate({ view: key })}>${title}</button>`;
   return html`
-    <main id="content" class=${`page scroll ${isStale(slot) && !slot.quiet ? "stale" : ""}`} aria-busy=${slot.pending ? "true" : "false"}>
+    <main id="content" class=${`page scroll ${isStale(slot) && !slot.quiet ? "stale" : ""}`} aria-busy=${isBusy(slot) ? "true" : "false"}>
       <h1 class="hidden">Service map</h1>
       <${Failed} slot=${slot} onRetry=${session.retry} />
       ${map && html`
@@ -82,13 +82,13 @@ function Node({ node, spot, view, faded, onOver }) {
   if (!spot) return null;
   const { service, external, bad } = node;
   const name = printable(service);
-  const words = external && node.rate === null ? "not watched" : `${rate(node.rate)} /s`;
+  const words = node.rate ? `${rate(node.rate)} /s` : external ? "only calls" : "no calls to it";
   const inside = html`
     <title>${name}${external ? ", external" : ""}: ${words}, ${percent(node.errorRate)} errors, p95 ${seconds(node.p95)}</title>
     <rect width=${NODE.nodeWidth} height=${NODE.nodeHeight} rx="7" />
     ${!external && html`<rect class="strip" x="1" y="8" width="3" height=${NODE.nodeHeight - 16} rx="1.5" />`}
     <text class="title" x="13" y="20">${clipped(name, NAME_COLUMNS)}</text>
-    <text class="words" x="13" y="38">${external ? "external · " : ""}${words}${!external || node.errorRate ? html` · <tspan class="share">${percent(node.errorRate)}</tspan>` : ""}${node.p95 !== null && !external ? ` · ${seconds(node.p95)}` : ""}</text>`;
+    <text class="words" x="13" y="38">${external ? "external · " : ""}${words}${node.rate && (!external || node.errorRate) ? html` · <tspan class="share">${percent(node.errorRate)}</tspan>` : ""}${node.p95 !== null && !external ? ` · ${seconds(node.p95)}` : ""}</text>`;
   return html`
     <g class=${`map-node ${external ? "external" : ""} ${bad ? "failing" : ""} ${faded ? "faded" : ""}`} transform=${`translate(${spot.x} ${spot.y})`}
       onPointerEnter=${() => onOver(service)} onPointerLeave=${() => onOver(null)} onFocusIn=${() => onOver(service)} onFocusOut=${() => onOver(null)}>

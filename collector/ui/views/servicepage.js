@@ -7,7 +7,7 @@ import { needsAttention, ofRoute, unmeasuredWords } from "../model/services.js";
 import { printSelector } from "../model/selector.js";
 import { printable } from "../model/text.js";
 import { counted } from "../model/units.js";
-import { isStale } from "../slot.js";
+import { isBusy, isStale } from "../slot.js";
 import { Heat } from "./heat.js";
 import { RedCharts } from "./redcharts.js";
 import { Failed, NothingYet, SkeletonTable } from "./requeststates.js";
@@ -30,7 +30,7 @@ export function ServicePage({ session, state, router }) {
   const onRange = (/** @type {import("../model/range.js").Span} */ { fromMs, untilMs }) => session.navigate({ from: `${Math.round(fromMs)}`, until: `${Math.round(untilMs)}` });
   return html`
     <${ServiceBar} session=${session} state=${state} service=${service} />
-    <main id="content" class="page scroll" aria-busy=${red.pending ? "true" : "false"}>
+    <main id="content" class="page scroll" aria-busy=${isBusy(red) ? "true" : "false"}>
       <${Failed} slot=${failed} onRetry=${session.retry} slim=${!nothing} />
       ${nothing ? "" : services.data && !service ? html`<${Unseen} session=${session} state=${state} />` : service && service.requests === null ? html`<${SpansOnly} state=${state} service=${service} />` : html`
         <${RedCharts} red=${red.data} whole=${whole} bad=${whole !== null && needsAttention(whole)} span=${span} stale=${isStale(red) && !red.quiet} onPick=${onRange} />

@@ -8,7 +8,7 @@ import { stamp } from "../model/range.js";
 import { arranged, needsAttention, percent, rate, seconds, totals, unmeasuredWords } from "../model/services.js";
 import { printable } from "../model/text.js";
 import { counted } from "../model/units.js";
-import { isStale } from "../slot.js";
+import { isBusy, isStale } from "../slot.js";
 import { Failed, NothingYet, SkeletonTable } from "./requeststates.js";
 import { SortHeads, walkRows } from "./rows.js";
 import { Spark } from "./spark.js";
@@ -29,7 +29,7 @@ export function ServicesPage({ session, state, router }) {
       onRange=${() => session.navigate({ from: "now-24h", until: "now" })} /></main>`;
   }
   return html`
-    <main id="content" class=${`page scroll ${isStale(slot) && !slot.quiet ? "stale" : ""}`} aria-busy=${slot.pending ? "true" : "false"}>
+    <main id="content" class=${`page scroll ${isStale(slot) && !slot.quiet ? "stale" : ""}`} aria-busy=${isBusy(slot) ? "true" : "false"}>
       <h1 class="hidden">Services</h1>
       <${Failed} slot=${slot} onRetry=${session.retry} />
       ${services ? html`<${Figures} services=${services} />` : !slot.error && html`<div class="figures-strip waiting-strip"></div>`}

@@ -12,6 +12,7 @@ import { findRows, openRows } from "../model/trace.js";
 import { counted, formatNanoseconds } from "../model/units.js";
 import { parsePart, printPart } from "../model/view.js";
 import { allParents, partAround, revealed, stretchOf } from "../model/waterfall.js";
+import { isBusy } from "../slot.js";
 import { Minimap } from "./minimap.js";
 import { SkeletonTable } from "./requeststates.js";
 import { SpanDetail } from "./spandetail.js";
@@ -28,7 +29,7 @@ export function TracePage(props) {
   const unknown = slot.error?.status === 404;
   return html`
     <${TraceBar} state=${state} trace=${null} />
-    <main id="content" class="page" aria-busy=${slot.pending ? "true" : "false"}>
+    <main id="content" class="page" aria-busy=${isBusy(slot) ? "true" : "false"}>
       ${slot.error && !unknown && html`<${Failure} error=${slot.error} onRetry=${session.retry} />`}
       ${(unknown || slot.data) && html`<${Unknown} state=${state} said=${slot.error?.message ?? "The trace has no spans."} onRetry=${session.retry} />`}
       ${slot.pending && html`<${SkeletonTable} rows=${14} /><${Waiting} what="Loading the trace" />`}

@@ -7,7 +7,7 @@ import { link } from "../model/place.js";
 import { clock, dayOf, spanTitle, stamp } from "../model/range.js";
 import { printable } from "../model/text.js";
 import { counted, formatNanoseconds } from "../model/units.js";
-import { isStale } from "../slot.js";
+import { isBusy, isStale } from "../slot.js";
 import { Failed, NothingYet, SkeletonTable } from "./requeststates.js";
 import { SortHeads, walkRows } from "./rows.js";
 import { Scatter } from "./scatter.js";
@@ -30,7 +30,7 @@ export function TracesPage({ session, state, router }) {
   const open = (/** @type {string} */ id) => router.go(link(`/trace/${id}`, {}, view));
   const nothing = traces?.length === 0 && !stale && !slot.error;
   return html`
-    <main id="content" class="page scroll" aria-busy=${slot.pending ? "true" : "false"}>
+    <main id="content" class="page scroll" aria-busy=${isBusy(slot) ? "true" : "false"}>
       ${!nothing && html`<h1 class="hidden">Traces</h1>`}
       <${SearchForm} session=${session} state=${state} router=${router} />
       <${Failed} slot=${slot} onRetry=${session.retry} />
