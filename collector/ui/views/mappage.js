@@ -40,6 +40,7 @@ export function MapPage({ session, state }) {
         <${Narrow} session=${session} state=${state} label="Narrow to a service" placeholder="Narrow to a service">
           <span class="note">${counted(map.nodes.filter(({ external }) => !external).length, "service")} · ${counted(map.edges.length, "connection")}</span>
           <div class="segments" role="group" aria-label="Shape">${shape("graph", "Graph")}${shape("table", "Table")}</div><//>
+        ${map.edges.length === 0 && html`<p class="note pad">No connection between them is known. Connections are counted by <code>sonde-agent run --requests on</code>, or by whoever sends the metrics traces_service_graph_request_*.</p>`}
         ${view.view === "table" ? html`<${Calls} session=${session} state=${state} edges=${map.edges} />` : html`<${Graph} map=${map} q=${view.q} view=${view} />`}`}
       ${!map && !slot.error && html`<${Waiting} what="Loading the map" />`}
     </main>`;
@@ -83,12 +84,13 @@ function Node({ node, spot, view, faded, onOver }) {
   const { service, external, bad } = node;
   const name = printable(service);
   const words = node.rate ? `${rate(node.rate)} /s` : external ? "only calls" : "no calls to it";
+  const share = node.rate && (!external || node.errorRate) ? html` · <tspan class="share">${percent(node.errorRate)}</tspan>` : "";
   const inside = html`
     <title>${name}${external ? ", external" : ""}: ${words}, ${percent(node.errorRate)} errors, p95 ${seconds(node.p95)}</title>
     <rect width=${NODE.nodeWidth} height=${NODE.nodeHeight} rx="7" />
     ${!external && html`<rect class="strip" x="1" y="8" width="3" height=${NODE.nodeHeight - 16} rx="1.5" />`}
     <text class="title" x="13" y="20">${clipped(name, NAME_COLUMNS)}</text>
-    <text class="words" x="13" y="38">${external ? "external · " : ""}${words}${node.rate && (!external || node.errorRate) ? html` · <tspan class="share">${percent(node.errorRate)}</tspan>` : ""}${node.p95 !== null && !external ? ` · ${seconds(node.p95)}` : ""}</text>`;
+    <text class="words" x="13" y="38">${external ? "external · " : ""}${words}${share}${node.p95 !== null && !external ? ` · ${seconds(node.p95)}` : ""}</text>`;
   return html`
     <g class=${`map-node ${external ? "external" : ""} ${bad ? "failing" : ""} ${faded ? "faded" : ""}`} transform=${`translate(${spot.x} ${spot.y})`}
       onPointerEnter=${() => onOver(service)} onPointerLeave=${() => onOver(null)} onFocusIn=${() => onOver(service)} onFocusOut=${() => onOver(null)}>

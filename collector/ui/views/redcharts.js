@@ -29,7 +29,7 @@ export function RedCharts({ red, whole, bad, span, stale, onPick }) {
       <${Chart} ...${shared} title="Requests" figure=${html`${rate(whole?.rate)} <small>/s</small>`}
         lines=${red ? [{ values: red.rate, colour: "accent", fill: true }, { values: red.failing, colour: "bad", fill: true, width: 1 }] : []} label=${rate}
         words=${(/** @type {number} */ step) => html`<b>${rate(at(red?.rate, step))}</b> /s, <b>${rate(at(red?.failing, step))}</b> failed`} />
-      <${Chart} ...${shared} title="Errors" figure=${html`<span class=${bad ? "bad" : ""}>${percent(whole?.error_rate)}</span> <small>${whole?.errors !== null && whole?.errors !== undefined ? `${Math.round(whole.errors).toLocaleString("en")} of ${Math.round(whole.requests ?? 0).toLocaleString("en")}` : ""}</small>`}
+      <${Chart} ...${shared} title="Errors" figure=${html`<span class=${bad ? "bad" : ""}>${percent(whole?.error_rate)}</span> <small>${failedOf(whole)}</small>`}
         lines=${red ? [{ values: red.errorRate, colour: "bad", fill: true }] : []} label=${percent}
         words=${(/** @type {number} */ step) => html`<b>${percent(at(red?.errorRate, step))}</b>`} />
       <${Chart} ...${shared} title="Latency" legend=${html`<${QuantileKey} />`}
@@ -37,6 +37,12 @@ export function RedCharts({ red, whole, bad, span, stale, onPick }) {
         lines=${red ? [{ values: red.p99, colour: "kernel-line" }, { values: red.p95, colour: "accent", dash: [5, 3] }, { values: red.p50, colour: "third" }] : []} label=${seconds}
         words=${(/** @type {number} */ step) => html`<b>${seconds(at(red?.p50, step))}</b> · <b>${seconds(at(red?.p95, step))}</b> · <b>${seconds(at(red?.p99, step))}</b>`} />
     </div>`;
+}
+
+/** @param {Figures | null} whole */
+function failedOf(whole) {
+  if (!whole || whole.errors === null || whole.requests === null) return "";
+  return `${Math.round(whole.errors).toLocaleString("en")} of ${Math.round(whole.requests).toLocaleString("en")}`;
 }
 
 function QuantileKey() {

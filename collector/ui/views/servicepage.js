@@ -8,6 +8,7 @@ import { printSelector } from "../model/selector.js";
 import { printable } from "../model/text.js";
 import { counted } from "../model/units.js";
 import { isBusy, isStale } from "../slot.js";
+import { Glyph } from "./glyph.js";
 import { Heat } from "./heat.js";
 import { RedCharts } from "./redcharts.js";
 import { Failed, NothingYet, SkeletonTable } from "./requeststates.js";
@@ -49,7 +50,7 @@ function ServiceBar({ session, state, service }) {
       <div class="chips"><h1 class="subject">${name}</h1>
         ${service && html`<span class="note">${counted(service.instances, "instance")}${service.spans ? ` · ${counted(service.spans, "span")}` : ""}</span>`}
         ${view.route && html`<span class="chip split"><span class="inner">route <b><code>${printable(view.route)}</code></b></span>
-          <button type="button" class="remove" title="Show all routes" onClick=${() => session.navigate({ route: "" })}><span aria-hidden="true">✕</span><span class="hidden">Show all routes</span></button></span>`}
+          <button type="button" class="remove" title="Show all routes" onClick=${() => session.navigate({ route: "" })}><${Glyph} sign="✕" words="Show all routes" /></button></span>`}
       </div>
       <a class="button" href=${link("/traces", { service: view.name, route: view.route }, view)}>Traces</a>
       <a class="button" href=${link("/profiles", { selector: printSelector([{ name: "service_name", op: "=", value: view.name }]) }, view)}>Profile</a>

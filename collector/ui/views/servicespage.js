@@ -83,7 +83,8 @@ function ServiceRow({ row, href, router }) {
   return html`
     <tr onClick=${(/** @type {MouseEvent} */ event) => { if (!event.defaultPrevented && !(/** @type {Element} */ (event.target).closest("a"))) router.go(href); }}
       title=${`last seen ${stamp(row.last_ms)}`}>
-      <th scope="row" class="name"><i class=${`dot ${!measured ? "none" : bad ? "bad" : "good"}`} aria-hidden="true" /><a href=${href}>${printable(row.service)}</a><span class="third instances">${row.instances > 1 ? `× ${row.instances}` : ""}</span></th>
+      <th scope="row" class="name"><i class=${`dot ${!measured ? "none" : bad ? "bad" : "good"}`} aria-hidden="true" />
+        <a href=${href}>${printable(row.service)}</a><span class="third instances">${row.instances > 1 ? `× ${row.instances}` : ""}</span></th>
       ${measured ? html`
         <td class="number"><b>${rate(row.rate)}</b></td>
         <td class=${`number ${bad ? "bad" : row.errors ? "" : "third"}`}>${percent(row.error_rate)}${bad && html`<span class="hidden">, needs attention</span>`}</td>

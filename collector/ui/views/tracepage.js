@@ -13,6 +13,7 @@ import { counted, formatNanoseconds } from "../model/units.js";
 import { parsePart, printPart } from "../model/view.js";
 import { allParents, partAround, revealed, stretchOf } from "../model/waterfall.js";
 import { isBusy } from "../slot.js";
+import { Glyph } from "./glyph.js";
 import { Minimap } from "./minimap.js";
 import { SkeletonTable } from "./requeststates.js";
 import { SpanDetail } from "./spandetail.js";
@@ -117,7 +118,9 @@ function TraceBar({ state, trace }) {
       <div class="chips">
         ${trace ? html`<h1 class="subject">${printable(root.service)} <code>${printable(root.name)}</code></h1>
           <span class="chip"><b>${formatNanoseconds(trace.lengthNs)}</b></span>
-          <span class="note">${counted(trace.spans.length, "span")} · ${counted(trace.services.length, "service")}${trace.errors > 0 ? html` · <span class="bad">${counted(trace.errors, "error")}</span>` : ""} · ${stamp(trace.startMs)} ${zone(trace.startMs)}</span>` : html`<h1 class="subject">Trace</h1>`}
+          <span class="note">${counted(trace.spans.length, "span")} · ${counted(trace.services.length, "service")}
+            ${trace.errors > 0 && html` · <span class="bad">${counted(trace.errors, "error")}</span>`} · ${stamp(trace.startMs)} ${zone(trace.startMs)}</span>`
+          : html`<h1 class="subject">Trace</h1>`}
         <code class="third trace-id">${id}</code>
       </div>
       <a class="button" href=${address(`/traces/${id}`)} download=${`trace-${id}.json`}><span aria-hidden="true">⤓</span> JSON</a>
@@ -141,8 +144,8 @@ function Tools({ session, view, trace, found, zoomed }) {
         <input ref=${field} type="text" class="bare" spellcheck=${false} autocomplete="off" placeholder="Find spans" aria-label="Find spans" value=${view.q}
           onInput=${(/** @type {any} */ event) => session.navigate({ q: event.target.value }, { replace: true })} onKeyDown=${onKeyDown} />
         ${found !== null && html`<output class="count">${found === 0 ? "no span" : counted(found, "span")}</output>
-          <button type="button" class="step" title="Previous match (N)" onClick=${() => run("previous-match")}><span aria-hidden="true">‹</span><span class="hidden">Previous match</span></button>
-          <button type="button" class="step" title="Next match (n)" onClick=${() => run("next-match")}><span aria-hidden="true">›</span><span class="hidden">Next match</span></button>`}
+          <button type="button" class="step" title="Previous match (N)" onClick=${() => run("previous-match")}><${Glyph} sign="‹" words="Previous match" /></button>
+          <button type="button" class="step" title="Next match (n)" onClick=${() => run("next-match")}><${Glyph} sign="›" words="Next match" /></button>`}
       </div>
       <button type="button" class="button" title="Open all spans (o)" onClick=${() => run("open-all")}>Open all</button>
       <button type="button" class="button" title="Close all spans (p)" onClick=${() => run("close-all")}>Close all</button>

@@ -102,7 +102,8 @@ function Nothing({ session, state }) {
   return html`
     <section class="state">
       <h1>No trace matches</h1>
-      <p>${scanned > 0 ? `${counted(scanned, "span")} in ${spanTitle(state.span)} were looked through.` : `No span of that service arrived in ${spanTitle(state.span)}.`} Spans can be sampled: a request may have been counted, and its trace not kept.</p>
+      <p>${scanned > 0 ? `${counted(scanned, "span")} in ${spanTitle(state.span)} were looked through.` : `No span that could match arrived in ${spanTitle(state.span)}.`}
+        ${" "}Spans can be sampled: a request may have been counted, and its trace not kept.</p>
       <p class="row">
         <button type="button" class="button primary" onClick=${() => session.navigate({ service: "", route: "", span: "", status: "", min: "", max: "", attribute: [], text: "" })}>Remove all conditions</button>
         ${view.from !== "now-24h" && html`<button type="button" class="button" onClick=${day}>Look at the last 24 hours</button>`}
