@@ -109,10 +109,16 @@ function SpanRow({ trace, closed, selected, stretch, critical, hits, hueOf, onSe
     </div>`;
 }
 
+/** Where to look for a bar that is not in the part that is shown. @param {{ before: boolean, duration: number }} props */
+function Outside({ before, duration }) {
+  const length = formatNanoseconds(duration);
+  return html`<span class=${`aside third ${before ? "" : "after"}`}><${Glyph} sign=${before ? `◂ ${length}` : `${length} ▸`} words=${`${length}, ${before ? "before" : "after"} what is shown`} /></span>`;
+}
+
 /** @param {{ stretch: Stretch, start: number, duration: number, hue: number, failed: boolean, parts: [number, number][] }} props */
 function Bar({ stretch, start, duration, hue, failed, parts }) {
   const bar = barOf(stretch, start, duration);
-  if (!bar) return html`<span class="aside third">${start < stretch.fromNs ? "◂" : "▸"} <span class="hidden">outside what is shown,</span> ${formatNanoseconds(duration)}</span>`;
+  if (!bar) return html`<${Outside} before=${start < stretch.fromNs} duration=${duration} />`;
   const label = bar.right < 0.82 ? { left: `${100 * bar.right}%` } : bar.left > 0.18 ? { right: `${100 * (1 - bar.left)}%` } : { right: `${100 * (1 - bar.right)}%` };
   const inside = bar.right >= 0.82 && bar.left <= 0.18;
   const place = (/** @type {number} */ left, /** @type {number} */ right) => ({ left: `${100 * left}%`, width: `${100 * (right - left)}%` });
