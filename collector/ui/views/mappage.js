@@ -20,6 +20,8 @@ import { Waiting } from "./states.js";
 
 const NODE = { nodeWidth: 176, nodeHeight: 52, gapX: 126, gapY: 28 };
 const AIR = 12;
+/** A map is drawn smaller where room is short, and scrolls where its words could no longer be read. */
+const SMALLEST = 0.75;
 const NAME_COLUMNS = 19;
 
 /** @param {import("./requestpage.js").Props} props */
@@ -67,7 +69,7 @@ function Graph({ map, q, view }) {
   const busiest = edges.reduce((most, one) => Math.max(most, one.rate), 0);
   if (nodes.length === 0) return html`<p class="note pad">No service matches “${printable(q)}”.</p>`;
   return html`
-    <div class="map-place"><svg viewBox=${`${-AIR} ${-AIR} ${width + 2 * AIR} ${height + 2 * AIR}`} width=${width + 2 * AIR} role="group" aria-label="Service map">
+    <div class="map-place"><svg viewBox=${`${-AIR} ${-AIR} ${width + 2 * AIR} ${height + 2 * AIR}`} width=${width + 2 * AIR} style=${{ minWidth: `${SMALLEST * width}px` }} role="group" aria-label="Service map">
       <defs>${[["arrow", "third"], ["arrow-bad", "bad"], ["arrow-near", "accent"]].map(([id, colour]) => html`
         <marker key=${id} id=${id} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z" class=${`head-${colour}`} /></marker>`)}</defs>
       ${edges.map((edge) => html`<${Edge} key=${`${edge.from}\n${edge.to}`} edge=${edge} from=${spots.get(edge.from)} to=${spots.get(edge.to)} port=${ports.get(edge)} wide=${thickness(edge.rate, busiest)}
