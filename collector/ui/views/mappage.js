@@ -143,7 +143,7 @@ const COLUMNS = /** @type {const} */ ([
   ["name", "Caller", "name"], ["", "Called", "who"], ["rate", "Requests /s", "number"], ["errorRate", "Errors", "number"], ["p50", "p50", "number"], ["p95", "p95", "number"],
 ]);
 
-/** @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState, edges: MapEdge[] }} props */
+/** @param {import("./requestpage.js").Shown & { edges: MapEdge[] }} props */
 function Calls({ session, state, edges }) {
   const { q, sort, order } = state.view;
   const rows = arranged(edges.map((edge) => ({ ...edge, error_rate: edge.errorRate })), { q, sort, order, text: ({ from, to }) => `${from} ${to}` });

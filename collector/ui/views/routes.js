@@ -14,7 +14,7 @@ const COLUMNS = /** @type {const} */ ([
 
 const MOST_STATUSES = 4;
 
-/** @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState, routes: any[] }} props */
+/** @param {import("./requestpage.js").Shown & { routes: any[] }} props */
 export function Routes({ session, state, routes }) {
   const { sort, order, route } = state.view;
   const text = (/** @type {any} */ one) => `${one.route} ${one.method}`;

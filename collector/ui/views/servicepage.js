@@ -41,7 +41,7 @@ export function ServicePage({ session, state, router }) {
     </main>`;
 }
 
-/** Name, and where else to look at it. @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState, service: Service | undefined }} props */
+/** Name, and where else to look at it. @param {import("./requestpage.js").Shown & { service: Service | undefined }} props */
 function ServiceBar({ session, state, service }) {
   const { view } = state;
   const name = printable(view.name);
@@ -58,7 +58,7 @@ function ServiceBar({ session, state, service }) {
     </div>`;
 }
 
-/** @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState }} props */
+/** @param {import("./requestpage.js").Shown} props */
 function Unseen({ session, state }) {
   const { view } = state;
   return html`<${NothingYet} title=${view.name ? `Nothing was seen of ${printable(view.name)}` : "No service is named"} view=${view}

@@ -51,7 +51,7 @@ function Figures({ services }) {
     </dl>`;
 }
 
-/** A field that narrows a list. @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState, label: string, placeholder: string, children?: unknown }} props */
+/** A field that narrows a list. @param {import("./requestpage.js").Shown & { label: string, placeholder: string, children?: unknown }} props */
 export function Narrow({ session, state, label, placeholder, children }) {
   const field = useRef(/** @type {HTMLInputElement | null} */ (null));
   useEffect(() => onCommand("find", () => field.current?.select()), []);

@@ -41,7 +41,7 @@ export function TracesPage({ session, state, router }) {
     </main>`;
 }
 
-/** @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState }} props */
+/** @param {import("./requestpage.js").Shown} props */
 function ResultBar({ session, state }) {
   const { traces: slot } = state.answers;
   const { view, span } = state;
@@ -58,7 +58,7 @@ function ResultBar({ session, state }) {
     </div>`;
 }
 
-/** @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState, traces: any[], onOpen: (id: string) => void }} props */
+/** @param {import("./requestpage.js").Shown & { traces: any[], onOpen: (id: string) => void }} props */
 function TraceTable({ session, state, traces, onOpen }) {
   const { sort, order } = state.view;
   const longest = traces.reduce((most, { duration_ms }) => Math.max(most, duration_ms), 0);
@@ -91,7 +91,7 @@ function TraceRow({ trace, longest, href, onOpen }) {
     </tr>`;
 }
 
-/** @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState }} props */
+/** @param {import("./requestpage.js").Shown} props */
 function Nothing({ session, state }) {
   const { view, answers } = state;
   const { service, route, span, status, min, max, attribute, text } = view;
