@@ -32,7 +32,7 @@ export function SpanDetail({ trace, row, critical, view, onSelect }) {
   const resource = trace.resources[span.resource]?.attributes ?? [];
   const parent = trace.parent[row];
   return html`
-    <aside class="detail" aria-label="The picked span" tabindex="-1">
+    <aside class="span-detail" aria-label="The picked span" tabindex="-1">
       <h2><i class=${`swatch hue-${trace.services.find(({ name }) => name === span.service)?.hue ?? 0}`} aria-hidden="true" /> ${printable(span.service)}</h2>
       <p class="detail-name"><code>${printable(span.name)}</code></p>
       ${span.status === "error" && html`<p class="detail-error" role="note"><b>Error</b> ${printable(span.status_message || "no message")}</p>`}
