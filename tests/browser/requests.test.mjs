@@ -193,7 +193,7 @@ test("a trace shows its spans, its error and what its end waited for", async () 
   assert.match(await detail.innerText(), /db\.system\.name\s+postgresql/);
   assert.match(await detail.innerText(), /exception/);
   assert.match(await detail.innerText(), /service\.name/);
-  assert.match(query(page).get("span") ?? "", /^[0-9a-f]{16}$/);
+  await page.waitForURL(/span=[0-9a-f]{16}$/);
   await page.screenshot({ path: join(shots, "trace.png") });
   await page.reload();
   await settled(page);

@@ -22,6 +22,9 @@ import { Waterfall } from "./waterfall.js";
 
 /** @typedef {import("../model/trace.js").Trace} Trace */
 
+/** A held key picks thirty spans a second; browsers refuse so many changes of the address. */
+const ADDRESS_PAUSE_MS = 150;
+
 /** @param {import("./requestpage.js").Props} props */
 export function TracePage(props) {
   const { session, state } = props;
@@ -54,6 +57,7 @@ function Loaded({ session, state, trace }) {
   const { view } = state;
   const [closed, setClosed] = useState(/** @type {ReadonlySet<number>} */ (new Set()));
   const [selected, setSelected] = useState(() => Math.max(0, trace.spans.findIndex(({ span_id }) => span_id === view.span)));
+  const told = useRef(/** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined));
   const shown = useMemo(() => openRows(trace, closed), [trace, closed]);
   const critical = useMemo(() => criticalPath(trace), [trace]);
   const matches = useMemo(() => findRows(trace, view.q), [trace, view.q]);
@@ -64,8 +68,10 @@ function Loaded({ session, state, trace }) {
   const select = (/** @type {number} */ row) => {
     setSelected(row);
     setClosed(revealed(trace, closed, row));
-    session.navigate({ span: trace.spans[row].span_id ?? "" }, { replace: true });
+    clearTimeout(told.current);
+    told.current = setTimeout(() => session.navigate({ span: trace.spans[row].span_id ?? "" }, { replace: true }), ADDRESS_PAUSE_MS);
   };
+  useEffect(() => () => clearTimeout(told.current), []);
   const toggle = (/** @type {number} */ row) => {
     const next = new Set(closed);
     if (!next.delete(row)) next.add(row);
