@@ -9,9 +9,9 @@ import { nearTo, portsOf, thickness } from "../model/servicemap.js";
 import { clipped, printable } from "../model/text.js";
 import { counted } from "../model/units.js";
 import { isBusy, isStale } from "../slot.js";
+import { Narrow } from "./narrow.js";
 import { Failed, NothingYet } from "./requeststates.js";
 import { SortHeads, walkRows } from "./rows.js";
-import { Narrow } from "./servicespage.js";
 import { Waiting } from "./states.js";
 
 /** @typedef {import("../model/servicemap.js").MapNode} MapNode */

@@ -1,14 +1,14 @@
 // @ts-check
 // All services: how many requests each serves, how many fail, how long they take.
 
-import { html, useEffect, useRef } from "../vendor/preact-htm.js";
-import { onCommand } from "../commands.js";
+import { html } from "../vendor/preact-htm.js";
 import { link } from "../model/place.js";
 import { stamp } from "../model/range.js";
 import { arranged, needsAttention, percent, rate, seconds, totals, unmeasuredWords } from "../model/services.js";
 import { printable } from "../model/text.js";
 import { counted } from "../model/units.js";
 import { isBusy, isStale } from "../slot.js";
+import { Narrow } from "./narrow.js";
 import { Failed, NothingYet, SkeletonTable } from "./requeststates.js";
 import { SortHeads, walkRows } from "./rows.js";
 import { Spark } from "./spark.js";
@@ -49,19 +49,6 @@ function Figures({ services }) {
       <div><dt>Errors</dt><dd>${percent(sum.errorRate)}</dd><dd class="note">${counted(sum.errors, "failed request")}</dd></div>
       <div><dt>Slowest p99</dt><dd>${seconds(sum.slowest?.p99_s)}</dd><dd class="note">${sum.slowest ? printable(sum.slowest.service) : "nothing measured"}</dd></div>
     </dl>`;
-}
-
-/** A field that narrows a list. @param {import("./requestpage.js").Shown & { label: string, placeholder: string, children?: unknown }} props */
-export function Narrow({ session, state, label, placeholder, children }) {
-  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
-  useEffect(() => onCommand("find", () => field.current?.select()), []);
-  return html`
-    <div class="listbar">
-      <div class="find"><input ref=${field} type="search" class="bare" spellcheck=${false} autocomplete="off" aria-label=${label} placeholder=${placeholder} value=${state.view.q}
-        onInput=${(/** @type {any} */ event) => session.navigate({ q: event.target.value }, { replace: true })} /></div>
-      <span class="spring" />
-      ${children}
-    </div>`;
 }
 
 /** @param {import("./requestpage.js").Props & { services: Service[] }} props */
