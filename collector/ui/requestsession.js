@@ -80,6 +80,8 @@ function noAnswers() {
 export function createRequestSession(router) {
   let clockOffset = 0;
   let [beginning, clockKnown] = [false, false];
+  /** Whether the profile page is shown: meanwhile time goes on. */
+  let away = router.get().place.page === "profiles";
   const first = router.get();
   const view = parseRequestView(first.place.page, first.search);
   const store = createStore(/** @type {RequestState} */ ({ place: first.place, view, span: spanOf(view) ?? { fromMs: 0, untilMs: 1 }, answers: noAnswers() }));
@@ -103,13 +105,15 @@ export function createRequestSession(router) {
 
   function arrive() {
     const { place, search } = router.get();
-    if (place.page === "profiles") return;
+    const back = away;
+    away = place.page === "profiles";
+    if (away) return;
     const before = store.get();
     const next = parseRequestView(place.page, search);
     const moved = next.from !== before.view.from || next.until !== before.view.until;
     const other = subject(place, next) !== subject(before.place, before.view);
     store.set({
-      place, view: next, span: (moved || other ? spanOf(next) : null) ?? before.span,
+      place, view: next, span: (moved || other || back ? spanOf(next) : null) ?? before.span,
       ...(other ? { answers: { ...noAnswers(), services: before.answers.services, trust: before.answers.trust } } : {}),
     });
     if (clockKnown) load();

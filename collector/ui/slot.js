@@ -24,6 +24,11 @@ export function isStale(slot) {
   return slot.data !== null && slot.shown !== slot.key;
 }
 
+/** Whether something is on its way, or nothing has been asked yet. @param {Slot<any>} slot */
+export function isBusy(slot) {
+  return slot.pending || (slot.data === null && slot.error === null);
+}
+
 /**
  * @template T
  * @param {() => Slot<T>} get

@@ -38,7 +38,7 @@ export function decodeHeatmap(answer) {
   // A bucket of air on both sides keeps the eye from taking the frame for a limit.
   return {
     startMs: Number(answer.start_ms), stepMs: Number(answer.step_ms), steps: columns.length, bounds, columns,
-    low: Math.max(0, low - 1), high: Math.min(bounds.length + 1, high + 1), peak, total,
+    low: Math.max(0, low - 1), high: Math.min(bounds.length + 1, high + 1), peak, total: Math.round(total),
   };
 }
 
@@ -91,6 +91,8 @@ export function areaOf(heatmap, { fromMs, untilMs }, buckets) {
   }
   return {
     fromMs: startMs + first * stepMs, untilMs: startMs + (last + 1) * stepMs, bottom, top,
-    minS: boundsOf(heatmap, bottom)[0], maxS: boundsOf(heatmap, top)[1], requests,
+    minS: boundsOf(heatmap, bottom)[0], maxS: boundsOf(heatmap, top)[1],
+    // A report that spans two steps counts for each in part.
+    requests: requests > 0 ? Math.max(1, Math.round(requests)) : 0,
   };
 }

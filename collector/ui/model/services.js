@@ -56,7 +56,8 @@ export function arranged(rows, { q, sort, order, text }) {
 export function totals(services) {
   const measured = services.filter(({ requests }) => requests !== null);
   const sum = (/** @type {(one: Service) => number | null} */ of) => measured.reduce((all, one) => all + (of(one) ?? 0), 0);
-  const [requests, errors] = [sum((one) => one.requests), sum((one) => one.errors)];
+  // Where the range cuts a report in two, a part of its requests is in.
+  const [requests, errors] = [Math.round(sum((one) => one.requests)), Math.round(sum((one) => one.errors))];
   const slowest = measured.filter(({ p99_s }) => p99_s !== null).sort((one, other) => (other.p99_s ?? 0) - (one.p99_s ?? 0))[0] ?? null;
   return {
     services: services.length, unmeasured: services.length - measured.length, attention: services.filter(needsAttention).length,

@@ -93,7 +93,7 @@ function Outline({ heatmap, area, span, width, base, dragging }) {
       ${time} · ${bounds(area)} · <b>${counted(area.requests, "request")}</b>${dragging ? " · release to see their traces" : ""}</div>`;
 }
 
-/** @param {Area} area */
+/** @param {{ minS: number, maxS: number }} area */
 function bounds({ minS, maxS }) {
   if (maxS === Infinity) return `above ${seconds(minS)}`;
   return minS === 0 ? `up to ${seconds(maxS)}` : `${seconds(minS)} – ${seconds(maxS)}`;
@@ -103,8 +103,6 @@ function bounds({ minS, maxS }) {
 function words(heatmap) {
   const sums = Array.from({ length: heatmap.bounds.length + 1 }, (_, bucket) => heatmap.columns.reduce((sum, column) => sum + (column[bucket] ?? 0), 0));
   const most = sums.map((sum, bucket) => ({ sum, bucket })).filter(({ sum }) => sum > 0)
-    .map(({ sum, bucket }) => `${bounds({ ...emptyArea, minS: boundsOf(heatmap, bucket)[0], maxS: boundsOf(heatmap, bucket)[1] })}: ${sum.toLocaleString("en")}`);
+    .map(({ sum, bucket }) => `${bounds({ minS: boundsOf(heatmap, bucket)[0], maxS: boundsOf(heatmap, bucket)[1] })}: ${Math.round(sum).toLocaleString("en")}`);
   return `Latency over time, ${counted(heatmap.total, "request")}. ${most.join("; ")}`;
 }
-
-const emptyArea = { fromMs: 0, untilMs: 0, bottom: 0, top: 0, minS: 0, maxS: 0, requests: 0 };

@@ -8,10 +8,10 @@ import { arranged, percent, rate, seconds } from "../model/services.js";
 import { nearTo, portsOf, thickness } from "../model/servicemap.js";
 import { clipped, printable } from "../model/text.js";
 import { counted } from "../model/units.js";
-import { isStale } from "../slot.js";
+import { isBusy, isStale } from "../slot.js";
+import { Narrow } from "./narrow.js";
 import { Failed, NothingYet } from "./requeststates.js";
 import { SortHeads, walkRows } from "./rows.js";
-import { Narrow } from "./servicespage.js";
 import { Waiting } from "./states.js";
 
 /** @typedef {import("../model/servicemap.js").MapNode} MapNode */
@@ -20,6 +20,8 @@ import { Waiting } from "./states.js";
 
 const NODE = { nodeWidth: 176, nodeHeight: 52, gapX: 126, gapY: 28 };
 const AIR = 12;
+/** A map is drawn smaller where room is short, and scrolls where its words could no longer be read. */
+const SMALLEST = 0.75;
 const NAME_COLUMNS = 19;
 
 /** @param {import("./requestpage.js").Props} props */
@@ -33,13 +35,14 @@ export function MapPage({ session, state }) {
   }
   const shape = (/** @type {"graph" | "table"} */ key, /** @type {string} */ title) => html`<button type="button" aria-pressed=${view.view === key ? "true" : "false"} onClick=${() => session.navigate({ view: key })}>${title}</button>`;
   return html`
-    <main id="content" class=${`page scroll ${isStale(slot) && !slot.quiet ? "stale" : ""}`} aria-busy=${slot.pending ? "true" : "false"}>
+    <main id="content" class=${`page scroll ${isStale(slot) && !slot.quiet ? "stale" : ""}`} aria-busy=${isBusy(slot) ? "true" : "false"}>
       <h1 class="hidden">Service map</h1>
       <${Failed} slot=${slot} onRetry=${session.retry} />
       ${map && html`
         <${Narrow} session=${session} state=${state} label="Narrow to a service" placeholder="Narrow to a service">
           <span class="note">${counted(map.nodes.filter(({ external }) => !external).length, "service")} · ${counted(map.edges.length, "connection")}</span>
           <div class="segments" role="group" aria-label="Shape">${shape("graph", "Graph")}${shape("table", "Table")}</div><//>
+        ${map.edges.length === 0 && html`<p class="note pad">No connection between them is known. Connections are counted by <code>sonde-agent run --requests on</code>, or by whoever sends the metrics traces_service_graph_request_*.</p>`}
         ${view.view === "table" ? html`<${Calls} session=${session} state=${state} edges=${map.edges} />` : html`<${Graph} map=${map} q=${view.q} view=${view} />`}`}
       ${!map && !slot.error && html`<${Waiting} what="Loading the map" />`}
     </main>`;
@@ -66,7 +69,7 @@ function Graph({ map, q, view }) {
   const busiest = edges.reduce((most, one) => Math.max(most, one.rate), 0);
   if (nodes.length === 0) return html`<p class="note pad">No service matches “${printable(q)}”.</p>`;
   return html`
-    <div class="map-place"><svg viewBox=${`${-AIR} ${-AIR} ${width + 2 * AIR} ${height + 2 * AIR}`} width=${width + 2 * AIR} role="group" aria-label="Service map">
+    <div class="map-place"><svg viewBox=${`${-AIR} ${-AIR} ${width + 2 * AIR} ${height + 2 * AIR}`} width=${width + 2 * AIR} style=${{ minWidth: `${SMALLEST * width}px` }} role="group" aria-label="Service map">
       <defs>${[["arrow", "third"], ["arrow-bad", "bad"], ["arrow-near", "accent"]].map(([id, colour]) => html`
         <marker key=${id} id=${id} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z" class=${`head-${colour}`} /></marker>`)}</defs>
       ${edges.map((edge) => html`<${Edge} key=${`${edge.from}\n${edge.to}`} edge=${edge} from=${spots.get(edge.from)} to=${spots.get(edge.to)} port=${ports.get(edge)} wide=${thickness(edge.rate, busiest)}
@@ -82,13 +85,14 @@ function Node({ node, spot, view, faded, onOver }) {
   if (!spot) return null;
   const { service, external, bad } = node;
   const name = printable(service);
-  const words = external && node.rate === null ? "not watched" : `${rate(node.rate)} /s`;
+  const words = node.rate ? `${rate(node.rate)} /s` : external ? "only calls" : "no calls to it";
+  const share = node.rate && (!external || node.errorRate) ? html` · <tspan class="share">${percent(node.errorRate)}</tspan>` : "";
   const inside = html`
     <title>${name}${external ? ", external" : ""}: ${words}, ${percent(node.errorRate)} errors, p95 ${seconds(node.p95)}</title>
     <rect width=${NODE.nodeWidth} height=${NODE.nodeHeight} rx="7" />
     ${!external && html`<rect class="strip" x="1" y="8" width="3" height=${NODE.nodeHeight - 16} rx="1.5" />`}
     <text class="title" x="13" y="20">${clipped(name, NAME_COLUMNS)}</text>
-    <text class="words" x="13" y="38">${external ? "external · " : ""}${words}${!external || node.errorRate ? html` · <tspan class="share">${percent(node.errorRate)}</tspan>` : ""}${node.p95 !== null && !external ? ` · ${seconds(node.p95)}` : ""}</text>`;
+    <text class="words" x="13" y="38">${external ? "external · " : ""}${words}${share}${node.p95 !== null && !external ? ` · ${seconds(node.p95)}` : ""}</text>`;
   return html`
     <g class=${`map-node ${external ? "external" : ""} ${bad ? "failing" : ""} ${faded ? "faded" : ""}`} transform=${`translate(${spot.x} ${spot.y})`}
       onPointerEnter=${() => onOver(service)} onPointerLeave=${() => onOver(null)} onFocusIn=${() => onOver(service)} onFocusOut=${() => onOver(null)}>
@@ -139,7 +143,7 @@ const COLUMNS = /** @type {const} */ ([
   ["name", "Caller", "name"], ["", "Called", "who"], ["rate", "Requests /s", "number"], ["errorRate", "Errors", "number"], ["p50", "p50", "number"], ["p95", "p95", "number"],
 ]);
 
-/** @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState, edges: MapEdge[] }} props */
+/** @param {import("./requestpage.js").Shown & { edges: MapEdge[] }} props */
 function Calls({ session, state, edges }) {
   const { q, sort, order } = state.view;
   const rows = arranged(edges.map((edge) => ({ ...edge, error_rate: edge.errorRate })), { q, sort, order, text: ({ from, to }) => `${from} ${to}` });

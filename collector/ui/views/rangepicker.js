@@ -3,6 +3,7 @@
 
 import { html, useState } from "../vendor/preact-htm.js";
 import { dayOf, clock, isRelative, PRESETS, rangeTitle, spanInFull, zone } from "../model/range.js";
+import { Glyph } from "./glyph.js";
 import { Choices, Menu } from "./menu.js";
 
 /** @param {import("./topbar.js").Framed} props */
@@ -16,7 +17,7 @@ export function RangePicker({ session, state }) {
   };
   return html`
     <div class="range" role="group" aria-label="Time range">
-      <button type="button" class="button icon" title="Earlier" onClick=${() => shift(-1)}><span aria-hidden="true">‹</span><span class="hidden">Earlier</span></button>
+      <button type="button" class="button icon" title="Earlier" onClick=${() => shift(-1)}><${Glyph} sign="‹" words="Earlier" /></button>
       <${Menu} label=${html`${title} <span aria-hidden="true">▾</span>`} title=${spanInFull(span)} panel="ranges" end>
         ${(/** @type {() => void} */ close) => html`
           <${Choices} current=${isRelative(view.from) ? view.from.slice(4) : ""}
@@ -27,7 +28,7 @@ export function RangePicker({ session, state }) {
             close();
           }} />`}
       <//>
-      <button type="button" class="button icon" title="Later" disabled=${isRelative(view.until)} onClick=${() => shift(1)}><span aria-hidden="true">›</span><span class="hidden">Later</span></button>
+      <button type="button" class="button icon" title="Later" disabled=${isRelative(view.until)} onClick=${() => shift(1)}><${Glyph} sign="›" words="Later" /></button>
     </div>`;
 }
 

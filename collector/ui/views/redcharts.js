@@ -9,6 +9,7 @@ import { clock } from "../model/range.js";
 import { peakOf, stepAt } from "../model/series.js";
 import { percent, rate, seconds } from "../model/services.js";
 import { timeAt, wholeSteps, xOf } from "../model/timeline.js";
+import { useDrag } from "./drag.js";
 import { useWidth } from "./width.js";
 
 /** @typedef {import("../model/series.js").Red} Red */
@@ -17,7 +18,6 @@ import { useWidth } from "./width.js";
 /** @typedef {{ requests: number | null, rate: number | null, errors: number | null, error_rate: number | null, p50_s: number | null, p95_s: number | null, p99_s: number | null }} Figures */
 
 const HEIGHT = 96;
-const DRAG_FROM = 4;
 
 /** @param {{ red: Red | null, whole: Figures | null, bad: boolean, span: Span, stale: boolean, onPick: (span: Span) => void }} props */
 export function RedCharts({ red, whole, bad, span, stale, onPick }) {
@@ -29,7 +29,7 @@ export function RedCharts({ red, whole, bad, span, stale, onPick }) {
       <${Chart} ...${shared} title="Requests" figure=${html`${rate(whole?.rate)} <small>/s</small>`}
         lines=${red ? [{ values: red.rate, colour: "accent", fill: true }, { values: red.failing, colour: "bad", fill: true, width: 1 }] : []} label=${rate}
         words=${(/** @type {number} */ step) => html`<b>${rate(at(red?.rate, step))}</b> /s, <b>${rate(at(red?.failing, step))}</b> failed`} />
-      <${Chart} ...${shared} title="Errors" figure=${html`<span class=${bad ? "bad" : ""}>${percent(whole?.error_rate)}</span> <small>${whole?.errors !== null && whole?.errors !== undefined ? `${whole.errors.toLocaleString("en")} of ${(whole.requests ?? 0).toLocaleString("en")}` : ""}</small>`}
+      <${Chart} ...${shared} title="Errors" figure=${html`<span class=${bad ? "bad" : ""}>${percent(whole?.error_rate)}</span> <small>${failedOf(whole)}</small>`}
         lines=${red ? [{ values: red.errorRate, colour: "bad", fill: true }] : []} label=${percent}
         words=${(/** @type {number} */ step) => html`<b>${percent(at(red?.errorRate, step))}</b>`} />
       <${Chart} ...${shared} title="Latency" legend=${html`<${QuantileKey} />`}
@@ -37,6 +37,12 @@ export function RedCharts({ red, whole, bad, span, stale, onPick }) {
         lines=${red ? [{ values: red.p99, colour: "kernel-line" }, { values: red.p95, colour: "accent", dash: [5, 3] }, { values: red.p50, colour: "third" }] : []} label=${seconds}
         words=${(/** @type {number} */ step) => html`<b>${seconds(at(red?.p50, step))}</b> · <b>${seconds(at(red?.p95, step))}</b> · <b>${seconds(at(red?.p99, step))}</b>`} />
     </div>`;
+}
+
+/** @param {Figures | null} whole */
+function failedOf(whole) {
+  if (!whole || whole.errors === null || whole.requests === null) return "";
+  return `${Math.round(whole.errors).toLocaleString("en")} of ${Math.round(whole.requests).toLocaleString("en")}`;
 }
 
 function QuantileKey() {
@@ -51,34 +57,21 @@ function Chart({ title, figure, legend, lines, label, words, red, span, hoverMs,
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const place = useRef(/** @type {HTMLElement | null} */ (null));
   const width = useWidth(place);
-  const [drag, setDrag] = useState(/** @type {{ from: number, to: number } | null} */ (null));
+  const { dragged, handlers } = useDrag((picked) => { if (red && picked) onPick(wholeSteps(red, timeAt(span, width, picked.from), timeAt(span, width, picked.to))); },
+    (x) => onHover(x === null ? null : timeAt(span, width, x)));
   const peak = peakOf(...lines.map(({ values }) => values));
   useLayoutEffect(() => {
     if (!canvas.current || width === 0) return;
     drawLines(canvas.current, { lines, startMs: red?.startMs ?? 0, stepMs: red?.stepMs ?? 1, span, width, height: HEIGHT, peak, label }, themeColours());
   });
-  const at = (/** @type {PointerEvent} */ event) => event.clientX - (canvas.current?.getBoundingClientRect().left ?? 0);
-  const onPointerUp = (/** @type {PointerEvent} */ event) => {
-    if (!drag) return;
-    setDrag(null);
-    const to = at(event);
-    if (red && Math.abs(to - drag.from) >= DRAG_FROM) onPick(wholeSteps(red, timeAt(span, width, drag.from), timeAt(span, width, to)));
-  };
   const step = red && hoverMs !== null ? stepAt(red, hoverMs) : null;
   return html`
     <section class="card-box" aria-label=${title}>
       <div class="card-head"><h2>${title}</h2><span class="spring" />${legend}</div>
       <div class="card-figure">${figure}</div>
-      <div class="chart" ref=${place} title=""
-        onPointerDown=${(/** @type {PointerEvent} */ event) => {
-          if (event.button !== 0) return;
-          /** @type {Element} */ (event.currentTarget).setPointerCapture(event.pointerId);
-          setDrag({ from: at(event), to: at(event) });
-        }}
-        onPointerMove=${(/** @type {PointerEvent} */ event) => { onHover(timeAt(span, width, at(event))); if (drag) setDrag({ from: drag.from, to: at(event) }); }}
-        onPointerUp=${onPointerUp} onPointerCancel=${() => setDrag(null)} onPointerLeave=${() => onHover(null)}>
+      <div class="chart" ref=${place} ...${handlers}>
         <canvas ref=${canvas} role="img" aria-label=${`${title} over time`}></canvas>
-        ${drag && Math.abs(drag.to - drag.from) >= DRAG_FROM && html`<div class="selection" style=${{ left: `${Math.min(drag.from, drag.to)}px`, width: `${Math.abs(drag.to - drag.from)}px`, height: `${HEIGHT - AXIS}px` }}></div>`}
+        ${dragged && html`<div class="selection" style=${{ left: `${dragged.from}px`, width: `${dragged.to - dragged.from}px`, height: `${HEIGHT - AXIS}px` }}></div>`}
         ${red && step !== null && html`<${Readout} red=${red} span=${span} width=${width} step=${step}>${words(step)}<//>`}
       </div>
     </section>`;

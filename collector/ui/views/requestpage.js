@@ -17,7 +17,8 @@ import { TrustBar } from "./trustbar.js";
 /** @typedef {import("../requestsession.js").RequestSession} RequestSession */
 /** @typedef {import("../requestsession.js").RequestState} RequestState */
 /** @typedef {import("../router.js").Router} Router */
-/** @typedef {{ session: RequestSession, state: RequestState, router: Router }} Props */
+/** @typedef {{ session: RequestSession, state: RequestState }} Shown what most parts of a page need */
+/** @typedef {Shown & { router: Router }} Props */
 
 const BODIES = { home: Home, services: ServicesPage, service: ServicePage, traces: TracesPage, trace: TracePage, map: MapPage };
 

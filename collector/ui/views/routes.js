@@ -12,7 +12,9 @@ const COLUMNS = /** @type {const} */ ([
   ["p95_s", "p95", "number"], ["p99_s", "p99", "number"], ["", "Statuses", "wide"],
 ]);
 
-/** @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState, routes: any[] }} props */
+const MOST_STATUSES = 4;
+
+/** @param {import("./requestpage.js").Shown & { routes: any[] }} props */
 export function Routes({ session, state, routes }) {
   const { sort, order, route } = state.view;
   const text = (/** @type {any} */ one) => `${one.route} ${one.method}`;
@@ -29,14 +31,23 @@ export function Routes({ session, state, routes }) {
 function RouteRow({ row, session, state, chosen }) {
   const bad = needsAttention(row);
   const pick = () => { if (row.route) session.navigate({ route: chosen ? "" : row.route }); };
+  const errors = link("/traces", { service: state.view.name, route: row.route, status: "error" }, state.view);
   const title = row.overflow ? "other routes, too many to count apart" : row.route === "" ? "no route known" : "";
   return html`
     <tr aria-current=${chosen ? "true" : undefined} onClick=${(/** @type {MouseEvent} */ event) => { if (!(/** @type {Element} */ (event.target).closest("a, button"))) pick(); }}>
       <th scope="row" class="name">${title ? html`<span class="note">${row.method} ${title}</span>` : html`
         <button type="button" data-row aria-pressed=${chosen ? "true" : "false"} onClick=${pick}><code><span class="third">${printable(row.method)}</span> ${printable(row.route)}</code></button>`}</th>
       <td class="number"><b>${rate(row.rate)}</b></td>
-      <td class=${`number ${bad ? "bad" : row.errors ? "" : "third"}`}>${row.errors && row.route ? html`<a class="plain-link" title="Traces of its errors" href=${link("/traces", { service: state.view.name, route: row.route, status: "error" }, state.view)}>${percent(row.error_rate)}</a>` : percent(row.error_rate)}</td>
+      <td class=${`number ${bad ? "bad" : row.errors ? "" : "third"}`}>${row.errors && row.route
+        ? html`<a class="plain-link" title="Traces of its errors" href=${errors}>${percent(row.error_rate)}</a>` : percent(row.error_rate)}</td>
       <td class="number second">${seconds(row.p50_s)}</td><td class="number second">${seconds(row.p95_s)}</td><td class="number">${seconds(row.p99_s)}</td>
-      <td class="wide note">${(row.statuses ?? []).slice(0, 4).map((/** @type {any} */ { status, requests }) => html`<span key=${status} class=${`status ${Number(status) >= 500 ? "bad" : ""}`}>${printable(String(status))}${row.statuses.length > 1 ? html` <small>${percent(row.requests > 0 ? requests / row.requests : 0)}</small>` : ""}</span> `)}</td>
+      <td class="wide note"><${Statuses} statuses=${row.statuses ?? []} whole=${row.requests} /></td>
     </tr>`;
+}
+
+/** @param {{ statuses: { status: string, requests: number }[], whole: number }} props */
+function Statuses({ statuses, whole }) {
+  return statuses.slice(0, MOST_STATUSES).map(({ status, requests }) => html`
+    <span key=${status} class=${`status ${Number(status) >= 500 ? "bad" : ""}`}>${printable(String(status))}
+      ${statuses.length > 1 && html` <small>${percent(whole > 0 ? requests / whole : 0)}</small>`}</span>`);
 }

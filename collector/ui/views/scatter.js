@@ -41,6 +41,7 @@ export function Scatter({ traces, more, span: whole, stale, onOpen }) {
       <canvas ref=${canvas} role="img" aria-label=${traces ? `${counted(traces.length, "trace")} by time and duration; the list below says the same` : "Traces by time and duration"}></canvas>
       ${named && dot && html`<i class="ring-mark" style=${{ left: `${dot.x}px`, top: `${dot.y}px` }} />
         <div class="readout" style=${{ ...(dot.x > width / 2 ? { right: `${width - dot.x + 14}px` } : { left: `${dot.x + 14}px` }), top: `${Math.min(Math.max(dot.y - 10, 2), HEIGHT - 42)}px` }}>
-          <b>${formatNanoseconds(named.duration_ms * 1e6)}</b> ${printable(named.root_service || "?")} ${printable(named.root_name || "")} · ${counted(named.spans, "span")}${named.errors > 0 ? html` · <span class="bad">${counted(named.errors, "error")}</span>` : ""} · ${clock(named.start_ms, true)}</div>`}
+          <b>${formatNanoseconds(named.duration_ms * 1e6)}</b> ${printable(named.root_service || "?")} ${printable(named.root_name || "")}
+          ${" "}· ${counted(named.spans, "span")}${named.errors > 0 ? html` · <span class="bad">${counted(named.errors, "error")}</span>` : ""} · ${clock(named.start_ms, true)}</div>`}
     </section>`;
 }

@@ -8,6 +8,7 @@ import { labelTitle, matcherWords, parseSelector, printSelector } from "../model
 import { printable } from "../model/text.js";
 import { formatValue } from "../model/units.js";
 import { Filter } from "./filter.js";
+import { Glyph } from "./glyph.js";
 import { Choices, Menu } from "./menu.js";
 import { Share } from "./share.js";
 
@@ -64,7 +65,7 @@ function Chip({ session, matcher, onChange, onRemove }) {
         ${(/** @type {() => void} */ close) => html`<${Filter} session=${session} matcher=${matcher}
           onDone=${(/** @type {Matcher} */ next) => { close(); onChange(next); }} />`}
       <//>
-      <button type="button" class="remove" title=${`Remove the filter on ${name}`} onClick=${onRemove}><span aria-hidden="true">✕</span><span class="hidden">Remove the filter on ${name}</span></button>
+      <button type="button" class="remove" title=${`Remove the filter on ${name}`} onClick=${onRemove}><${Glyph} sign="✕" words=${`Remove the filter on ${name}`} /></button>
     </span>`;
 }
 

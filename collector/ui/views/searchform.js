@@ -4,6 +4,7 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { onCommand } from "../commands.js";
 import { printable } from "../model/text.js";
+import { Glyph } from "./glyph.js";
 
 const TYPING_MS = 350;
 const STATUSES = /** @type {const} */ ([["", "any"], ["error", "errors"], ["ok", "no error"]]);
@@ -36,7 +37,8 @@ export function SearchForm({ session, state }) {
       <${Field} kind="text-field" title="Text" value=${view.text} placeholder="in names and attributes" onValue=${(/** @type {string} */ text) => set({ text })} />
       ${view.attribute.length > 0 && html`<div class="conditions">${view.attribute.map((one, at) => html`
         <span key=${one} class="chip split"><span class="inner" title=${printable(one)}>${printable(one)}</span>
-          <button type="button" class="remove" onClick=${() => set({ attribute: view.attribute.toSpliced(at, 1) })}><span aria-hidden="true">✕</span><span class="hidden">Remove the condition ${printable(one)}</span></button></span>`)}</div>`}
+          <button type="button" class="remove" onClick=${() => set({ attribute: view.attribute.toSpliced(at, 1) })}>
+            <${Glyph} sign="✕" words=${`Remove the condition ${printable(one)}`} /></button></span>`)}</div>`}
     </form>`;
 }
 

@@ -7,7 +7,8 @@ import { needsAttention, ofRoute, unmeasuredWords } from "../model/services.js";
 import { printSelector } from "../model/selector.js";
 import { printable } from "../model/text.js";
 import { counted } from "../model/units.js";
-import { isStale } from "../slot.js";
+import { isBusy, isStale } from "../slot.js";
+import { Glyph } from "./glyph.js";
 import { Heat } from "./heat.js";
 import { RedCharts } from "./redcharts.js";
 import { Failed, NothingYet, SkeletonTable } from "./requeststates.js";
@@ -30,7 +31,7 @@ export function ServicePage({ session, state, router }) {
   const onRange = (/** @type {import("../model/range.js").Span} */ { fromMs, untilMs }) => session.navigate({ from: `${Math.round(fromMs)}`, until: `${Math.round(untilMs)}` });
   return html`
     <${ServiceBar} session=${session} state=${state} service=${service} />
-    <main id="content" class="page scroll" aria-busy=${red.pending ? "true" : "false"}>
+    <main id="content" class="page scroll" aria-busy=${isBusy(red) ? "true" : "false"}>
       <${Failed} slot=${failed} onRetry=${session.retry} slim=${!nothing} />
       ${nothing ? "" : services.data && !service ? html`<${Unseen} session=${session} state=${state} />` : service && service.requests === null ? html`<${SpansOnly} state=${state} service=${service} />` : html`
         <${RedCharts} red=${red.data} whole=${whole} bad=${whole !== null && needsAttention(whole)} span=${span} stale=${isStale(red) && !red.quiet} onPick=${onRange} />
@@ -40,7 +41,7 @@ export function ServicePage({ session, state, router }) {
     </main>`;
 }
 
-/** Name, and where else to look at it. @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState, service: Service | undefined }} props */
+/** Name, and where else to look at it. @param {import("./requestpage.js").Shown & { service: Service | undefined }} props */
 function ServiceBar({ session, state, service }) {
   const { view } = state;
   const name = printable(view.name);
@@ -49,7 +50,7 @@ function ServiceBar({ session, state, service }) {
       <div class="chips"><h1 class="subject">${name}</h1>
         ${service && html`<span class="note">${counted(service.instances, "instance")}${service.spans ? ` · ${counted(service.spans, "span")}` : ""}</span>`}
         ${view.route && html`<span class="chip split"><span class="inner">route <b><code>${printable(view.route)}</code></b></span>
-          <button type="button" class="remove" title="Show all routes" onClick=${() => session.navigate({ route: "" })}><span aria-hidden="true">✕</span><span class="hidden">Show all routes</span></button></span>`}
+          <button type="button" class="remove" title="Show all routes" onClick=${() => session.navigate({ route: "" })}><${Glyph} sign="✕" words="Show all routes" /></button></span>`}
       </div>
       <a class="button" href=${link("/traces", { service: view.name, route: view.route }, view)}>Traces</a>
       <a class="button" href=${link("/profiles", { selector: printSelector([{ name: "service_name", op: "=", value: view.name }]) }, view)}>Profile</a>
@@ -57,7 +58,7 @@ function ServiceBar({ session, state, service }) {
     </div>`;
 }
 
-/** @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState }} props */
+/** @param {import("./requestpage.js").Shown} props */
 function Unseen({ session, state }) {
   const { view } = state;
   return html`<${NothingYet} title=${view.name ? `Nothing was seen of ${printable(view.name)}` : "No service is named"} view=${view}

@@ -1,14 +1,14 @@
 // @ts-check
 // All services: how many requests each serves, how many fail, how long they take.
 
-import { html, useEffect, useRef } from "../vendor/preact-htm.js";
-import { onCommand } from "../commands.js";
+import { html } from "../vendor/preact-htm.js";
 import { link } from "../model/place.js";
 import { stamp } from "../model/range.js";
 import { arranged, needsAttention, percent, rate, seconds, totals, unmeasuredWords } from "../model/services.js";
 import { printable } from "../model/text.js";
 import { counted } from "../model/units.js";
-import { isStale } from "../slot.js";
+import { isBusy, isStale } from "../slot.js";
+import { Narrow } from "./narrow.js";
 import { Failed, NothingYet, SkeletonTable } from "./requeststates.js";
 import { SortHeads, walkRows } from "./rows.js";
 import { Spark } from "./spark.js";
@@ -29,7 +29,7 @@ export function ServicesPage({ session, state, router }) {
       onRange=${() => session.navigate({ from: "now-24h", until: "now" })} /></main>`;
   }
   return html`
-    <main id="content" class=${`page scroll ${isStale(slot) && !slot.quiet ? "stale" : ""}`} aria-busy=${slot.pending ? "true" : "false"}>
+    <main id="content" class=${`page scroll ${isStale(slot) && !slot.quiet ? "stale" : ""}`} aria-busy=${isBusy(slot) ? "true" : "false"}>
       <h1 class="hidden">Services</h1>
       <${Failed} slot=${slot} onRetry=${session.retry} />
       ${services ? html`<${Figures} services=${services} />` : !slot.error && html`<div class="figures-strip waiting-strip"></div>`}
@@ -51,19 +51,6 @@ function Figures({ services }) {
     </dl>`;
 }
 
-/** A field that narrows a list. @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState, label: string, placeholder: string, children?: unknown }} props */
-export function Narrow({ session, state, label, placeholder, children }) {
-  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
-  useEffect(() => onCommand("find", () => field.current?.select()), []);
-  return html`
-    <div class="listbar">
-      <div class="find"><input ref=${field} type="search" class="bare" spellcheck=${false} autocomplete="off" aria-label=${label} placeholder=${placeholder} value=${state.view.q}
-        onInput=${(/** @type {any} */ event) => session.navigate({ q: event.target.value }, { replace: true })} /></div>
-      <span class="spring" />
-      ${children}
-    </div>`;
-}
-
 /** @param {import("./requestpage.js").Props & { services: Service[] }} props */
 function ServiceTable({ session, state, services, router }) {
   const { q, sort, order } = state.view;
@@ -83,7 +70,8 @@ function ServiceRow({ row, href, router }) {
   return html`
     <tr onClick=${(/** @type {MouseEvent} */ event) => { if (!event.defaultPrevented && !(/** @type {Element} */ (event.target).closest("a"))) router.go(href); }}
       title=${`last seen ${stamp(row.last_ms)}`}>
-      <th scope="row" class="name"><i class=${`dot ${!measured ? "none" : bad ? "bad" : "good"}`} aria-hidden="true" /><a href=${href}>${printable(row.service)}</a><span class="third instances">${row.instances > 1 ? `× ${row.instances}` : ""}</span></th>
+      <th scope="row" class="name"><i class=${`dot ${!measured ? "none" : bad ? "bad" : "good"}`} aria-hidden="true" />
+        <a href=${href}>${printable(row.service)}</a><span class="third instances">${row.instances > 1 ? `× ${row.instances}` : ""}</span></th>
       ${measured ? html`
         <td class="number"><b>${rate(row.rate)}</b></td>
         <td class=${`number ${bad ? "bad" : row.errors ? "" : "third"}`}>${percent(row.error_rate)}${bad && html`<span class="hidden">, needs attention</span>`}</td>

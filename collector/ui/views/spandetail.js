@@ -9,6 +9,7 @@ import { printSelector } from "../model/selector.js";
 import { printable } from "../model/text.js";
 import { CIRCLE, ORPHAN, valueText } from "../model/trace.js";
 import { counted, formatNanoseconds, formatShare } from "../model/units.js";
+import { Glyph } from "./glyph.js";
 
 /** @typedef {import("../model/trace.js").Trace} Trace */
 /** @typedef {{ key: string, value: unknown }} Attribute */
@@ -18,6 +19,8 @@ const AROUND_MS = 60_000;
 const STEP_MS = 10_000;
 /** Characters that no longer fit beside a name. */
 const LONG = 60;
+/** A longer value is no condition to search by. */
+const LONGEST_SOUGHT = 200;
 
 /** @param {{ trace: Trace, row: number, critical: ReadonlyMap<number, [number, number][]>, view: { from: string, until: string }, onSelect: (row: number) => void }} props */
 export function SpanDetail({ trace, row, critical, view, onSelect }) {
@@ -29,7 +32,7 @@ export function SpanDetail({ trace, row, critical, view, onSelect }) {
   const resource = trace.resources[span.resource]?.attributes ?? [];
   const parent = trace.parent[row];
   return html`
-    <aside class="detail" aria-label="The picked span" tabindex="-1">
+    <aside class="span-detail" aria-label="The picked span" tabindex="-1">
       <h2><i class=${`swatch hue-${trace.services.find(({ name }) => name === span.service)?.hue ?? 0}`} aria-hidden="true" /> ${printable(span.service)}</h2>
       <p class="detail-name"><code>${printable(span.name)}</code></p>
       ${span.status === "error" && html`<p class="detail-error" role="note"><b>Error</b> ${printable(span.status_message || "no message")}</p>`}
@@ -40,7 +43,8 @@ export function SpanDetail({ trace, row, critical, view, onSelect }) {
         <div><dt>Starts</dt><dd>${formatNanoseconds(trace.start[row])} <span class="third">in, at ${stamp(startMs)}.${milliseconds(startMs)} ${zone(startMs)}</span></dd></div>
         <div><dt>Kind</dt><dd>${printable(String(span.kind ?? "unspecified"))}${span.status === "ok" ? " · marked as ok" : ""}${span.scope ? html` <span class="third">by ${printable(scopeName(span.scope))}</span>` : ""}</dd></div>
         <div><dt>Span</dt><dd><code>${printable(span.span_id)}</code></dd></div>
-        ${parent >= 0 && html`<div><dt>Parent</dt><dd><button type="button" class="plain-link" onClick=${() => onSelect(parent)}>${printable(trace.spans[parent].service)} <code>${printable(trace.spans[parent].name)}</code></button></dd></div>`}
+        ${parent >= 0 && html`<div><dt>Parent</dt><dd><button type="button" class="plain-link" onClick=${() => onSelect(parent)}>
+          ${printable(trace.spans[parent].service)} <code>${printable(trace.spans[parent].name)}</code></button></dd></div>`}
         ${trace.flag[row] === ORPHAN && html`<div><dt>Parent</dt><dd class="warn"><code>${printable(span.parent_span_id)}</code> not received</dd></div>`}
         ${trace.flag[row] === CIRCLE && html`<div><dt>Parent</dt><dd class="warn"><code>${printable(span.parent_span_id)}</code>, which leads back to this span</dd></div>`}
       </dl>
@@ -68,7 +72,8 @@ function Attributes({ title, attributes, view }) {
     <dl class="attributes">${attributes.map(({ key, value }, at) => {
       const text = valueText(value);
       return html`<div key=${`${at} ${key}`} class=${shape(text)}><dt>${printable(key)}</dt><dd><span>${printable(text, true)}</span>
-        ${text !== "" && text.length <= 200 && html`<a class="more-like" href=${`${link("/traces", { attribute: `${key}=${text}` }, view)}`} title=${`Find traces with ${printable(key)} = ${printable(text)}`}><span aria-hidden="true">⌕</span><span class="hidden">Find traces with ${printable(key)} = ${printable(text)}</span></a>`}</dd></div>`;
+        ${text !== "" && text.length <= LONGEST_SOUGHT && html`<a class="more-like" href=${link("/traces", { attribute: `${key}=${text}` }, view)} title="Find traces with it">
+          <${Glyph} sign="⌕" words=${`Find traces with ${printable(key)} = ${printable(text)}`} /></a>`}</dd></div>`;
     })}</dl>`;
 }
 
@@ -86,7 +91,8 @@ function Events({ trace, row }) {
     <h3>${counted(events.length, "event")}</h3>
     <ol class="events">${events.map((event, at) => html`
       <li key=${at}><p><b>${printable(event.name)}</b> <span class="third">${afterStart(Number(event.offset_ns) - trace.start[row])}</span></p>
-        ${event.attributes?.length > 0 && html`<dl class="attributes">${event.attributes.map((/** @type {Attribute} */ { key, value }) => html`<div key=${key} class=${shape(valueText(value))}><dt>${printable(key)}</dt><dd><span>${printable(valueText(value), true)}</span></dd></div>`)}</dl>`}</li>`)}</ol>`;
+        ${event.attributes?.length > 0 && html`<dl class="attributes">${event.attributes.map((/** @type {Attribute} */ { key, value }) => html`
+          <div key=${key} class=${shape(valueText(value))}><dt>${printable(key)}</dt><dd><span>${printable(valueText(value), true)}</span></dd></div>`)}</dl>`}</li>`)}</ol>`;
 }
 
 /** @param {number} ns from the start of the span */

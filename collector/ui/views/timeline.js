@@ -10,18 +10,17 @@ import { timeAt, wholeSteps, xOf } from "../model/timeline.js";
 import { parseSelect, printSelect } from "../model/view.js";
 import { formatCores, significant } from "../model/units.js";
 import { isStale } from "../slot.js";
+import { useDrag } from "./drag.js";
 import { useWidth } from "./width.js";
 
 /** @typedef {import("../model/range.js").Span} Span */
 
 const HEIGHT = 92;
-const DRAG_FROM = 4;
 
 /** @param {import("./profilepage.js").Props} props */
 export function TimelineView({ session, state }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const place = useRef(/** @type {HTMLElement | null} */ (null));
-  const [drag, setDrag] = useState(/** @type {{ from: number, to: number } | null} */ (null));
   const [hover, setHover] = useState(/** @type {number | null} */ (null));
   const slot = state.timeline;
   const timeline = /** @type {import("../model/timeline.js").Timeline | null} */ (slot.data);
@@ -31,28 +30,14 @@ export function TimelineView({ session, state }) {
   });
   const picked = parseSelect(state.view.select);
   const pick = (/** @type {Span | null} */ span) => session.navigate({ select: span ? printSelect(clampTo(span, state.span)) : "" });
-  const at = (/** @type {PointerEvent} */ event) => event.clientX - (canvas.current?.getBoundingClientRect().left ?? 0);
-  const onPointerUp = (/** @type {PointerEvent} */ event) => {
-    if (!drag) return;
-    setDrag(null);
-    const to = at(event);
-    if (Math.abs(to - drag.from) < DRAG_FROM || !timeline) return pick(null);
-    pick(wholeSteps(timeline, timeAt(state.span, width, drag.from), timeAt(state.span, width, to)));
-  };
-  const shown = drag && Math.abs(drag.to - drag.from) >= DRAG_FROM
-    ? { fromMs: timeAt(state.span, width, Math.min(drag.from, drag.to)), untilMs: timeAt(state.span, width, Math.max(drag.from, drag.to)) } : picked;
+  const { dragged, handlers } = useDrag((stretch) => pick(stretch && timeline
+    && wholeSteps(timeline, timeAt(state.span, width, stretch.from), timeAt(state.span, width, stretch.to))), setHover);
+  const shown = dragged ? { fromMs: timeAt(state.span, width, dragged.from), untilMs: timeAt(state.span, width, dragged.to) } : picked;
   return html`
     <section class=${`timeline ${isStale(slot) && !slot.quiet ? "stale" : ""}`} aria-label="CPU over time">
       <div class="plot" ref=${place} tabindex="0" role="slider" aria-label="Picked part of the range" aria-valuetext=${picked ? spanTitle(picked) : "the whole range"}
         aria-valuemin="0" aria-valuemax="100" aria-valuenow=${picked ? Math.round(xOf(state.span, 100, picked.fromMs)) : 0}
-        onKeyDown=${(/** @type {KeyboardEvent} */ event) => { const next = moved(event, picked, state.span); if (next !== undefined) { event.preventDefault(); pick(next); } }}
-        onPointerDown=${(/** @type {PointerEvent} */ event) => {
-          if (event.button !== 0) return;
-          /** @type {Element} */ (event.currentTarget).setPointerCapture(event.pointerId);
-          setDrag({ from: at(event), to: at(event) });
-        }}
-        onPointerMove=${(/** @type {PointerEvent} */ event) => { setHover(at(event)); if (drag) setDrag({ from: drag.from, to: at(event) }); }}
-        onPointerUp=${onPointerUp} onPointerCancel=${() => setDrag(null)} onPointerLeave=${() => setHover(null)}>
+        onKeyDown=${(/** @type {KeyboardEvent} */ event) => { const next = moved(event, picked, state.span); if (next !== undefined) { event.preventDefault(); pick(next); } }} ...${handlers}>
         <canvas ref=${canvas} aria-hidden="true"></canvas>
         ${shown && html`<${Selection} span=${state.span} shown=${shown} width=${width} />`}
         ${hover !== null && timeline && html`<${Readout} timeline=${timeline} span=${state.span} width=${width} x=${hover} />`}

@@ -10,6 +10,7 @@ import { printable } from "../model/text.js";
 import { chainTo, idOf, nameOf } from "../model/tree.js";
 import { counted, formatCores, formatPercent, formatShare, formatValue } from "../model/units.js";
 import { isStale } from "../slot.js";
+import { Glyph } from "./glyph.js";
 import { Choices, Menu } from "./menu.js";
 
 const TYPING_MS = 160;
@@ -58,9 +59,9 @@ function Find({ session, state }) {
       <input ref=${field} id="find" type="text" class="bare" spellcheck=${false} autocomplete="off" placeholder="Find frames or /regex/" aria-label="Find frames"
         value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)} onKeyDown=${onKeyDown} />
       ${q !== "" && html`<${Matches} state=${state} />
-        <button type="button" class="step" title="Previous match (N)" onClick=${() => run("previous-match")}><span aria-hidden="true">‹</span><span class="hidden">Previous match</span></button>
-        <button type="button" class="step" title="Next match (n)" onClick=${() => run("next-match")}><span aria-hidden="true">›</span><span class="hidden">Next match</span></button>
-        <button type="button" class="step" title="End the search" onClick=${() => session.navigate({ q: "" })}><span aria-hidden="true">✕</span><span class="hidden">End the search</span></button>`}
+        <button type="button" class="step" title="Previous match (N)" onClick=${() => run("previous-match")}><${Glyph} sign="‹" words="Previous match" /></button>
+        <button type="button" class="step" title="Next match (n)" onClick=${() => run("next-match")}><${Glyph} sign="›" words="Next match" /></button>
+        <button type="button" class="step" title="End the search" onClick=${() => session.navigate({ q: "" })}><${Glyph} sign="✕" words="End the search" /></button>`}
     </div>`;
 }
 
@@ -83,7 +84,7 @@ function Breadcrumb({ session, state }) {
     ...chainTo(tree, known).map((node) => ({ name: nameOf(tree, node), id: () => idOf(tree, node) }))];
   const missing = tree.rootMissing && html`<span class="note" title="It was zoomed to before the range or the filter changed.">the frame zoomed to is not in this range</span>`;
   const narrow = state.view.part !== "" && html`<span class="third" aria-hidden="true">›</span><span class="crumb here">▸ narrow frames</span>
-    <button type="button" class="crumb close" title="Back to the whole width (Esc)" onClick=${() => session.navigate({ part: "" })}><span aria-hidden="true">✕</span><span class="hidden">Back to the whole width</span></button>`;
+    <button type="button" class="crumb close" title="Back to the whole width (Esc)" onClick=${() => session.navigate({ part: "" })}><${Glyph} sign="✕" words="Back to the whole width" /></button>`;
   if (path.length < 2) return html`<nav class="crumbs" aria-label="Zoom">${narrow && html`<span class="crumb all">all</span>`}${narrow}${missing}</nav>`;
   const folded = path.length > 4 ? path.length - 3 : 0;
   const last = path.length - 1;
@@ -94,7 +95,7 @@ function Breadcrumb({ session, state }) {
       ${path.slice(1 + folded).map(({ name, id }, at) => {
         const here = at + 1 + folded === last;
         return html`<span class="third" aria-hidden="true">›</span>${here ? html`<code class="crumb here" title=${printable(name)}>${printable(name)}</code>
-          <button type="button" class="crumb close" title="Reset the zoom (0)" onClick=${() => session.zoomTo(ALL, null)}><span aria-hidden="true">✕</span><span class="hidden">Reset the zoom</span></button>`
+          <button type="button" class="crumb close" title="Reset the zoom (0)" onClick=${() => session.zoomTo(ALL, null)}><${Glyph} sign="✕" words="Reset the zoom" /></button>`
           : html`<button type="button" class="crumb" title=${printable(name)} onClick=${() => session.zoomTo(id(), null)}><code>${printable(name)}</code></button>`}`;
       })}
       ${narrow}${missing}

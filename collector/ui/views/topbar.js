@@ -5,6 +5,7 @@ import { html } from "../vendor/preact-htm.js";
 import { link, SECTIONS } from "../model/place.js";
 import { isRelative } from "../model/range.js";
 import { setTheme, theme, THEMES } from "../theme.js";
+import { Glyph } from "./glyph.js";
 import { Choices, Menu } from "./menu.js";
 import { RangePicker } from "./rangepicker.js";
 
@@ -34,7 +35,7 @@ export function TopBar({ session, state, page, jump, timeless = false }) {
         <button type="button" class="button live" aria-pressed=${live ? "true" : "false"} disabled=${!relative}
           title=${relative ? "Renews the view every 10 seconds" : "Only a range that ends now can be live"}
           onClick=${() => session.navigate({ live: !view.live })}><i class="dot" aria-hidden="true" />Live</button>`}
-      <${Menu} label=${html`<span aria-hidden="true">◐</span><span class="hidden">Theme</span>`} title="Theme" kind="button icon" end>
+      <${Menu} label=${html`<${Glyph} sign="◐" words="Theme" />`} title="Theme" kind="button icon" end>
         ${(/** @type {() => void} */ close) => html`<${Choices} current=${theme()}
           items=${THEMES.map((key) => ({ key, title: THEME_WORDS[key] }))}
           onPick=${(/** @type {import("../theme.js").Theme} */ key) => { setTheme(key); close(); }} />`}

@@ -12,6 +12,8 @@ import { findRows, openRows } from "../model/trace.js";
 import { counted, formatNanoseconds } from "../model/units.js";
 import { parsePart, printPart } from "../model/view.js";
 import { allParents, partAround, revealed, stretchOf } from "../model/waterfall.js";
+import { isBusy } from "../slot.js";
+import { Glyph } from "./glyph.js";
 import { Minimap } from "./minimap.js";
 import { SkeletonTable } from "./requeststates.js";
 import { SpanDetail } from "./spandetail.js";
@@ -19,6 +21,9 @@ import { Failure, Waiting } from "./states.js";
 import { Waterfall } from "./waterfall.js";
 
 /** @typedef {import("../model/trace.js").Trace} Trace */
+
+/** A held key picks thirty spans a second; browsers refuse so many changes of the address. */
+const ADDRESS_PAUSE_MS = 150;
 
 /** @param {import("./requestpage.js").Props} props */
 export function TracePage(props) {
@@ -28,7 +33,7 @@ export function TracePage(props) {
   const unknown = slot.error?.status === 404;
   return html`
     <${TraceBar} state=${state} trace=${null} />
-    <main id="content" class="page" aria-busy=${slot.pending ? "true" : "false"}>
+    <main id="content" class="page" aria-busy=${isBusy(slot) ? "true" : "false"}>
       ${slot.error && !unknown && html`<${Failure} error=${slot.error} onRetry=${session.retry} />`}
       ${(unknown || slot.data) && html`<${Unknown} state=${state} said=${slot.error?.message ?? "The trace has no spans."} onRetry=${session.retry} />`}
       ${slot.pending && html`<${SkeletonTable} rows=${14} /><${Waiting} what="Loading the trace" />`}
@@ -52,6 +57,7 @@ function Loaded({ session, state, trace }) {
   const { view } = state;
   const [closed, setClosed] = useState(/** @type {ReadonlySet<number>} */ (new Set()));
   const [selected, setSelected] = useState(() => Math.max(0, trace.spans.findIndex(({ span_id }) => span_id === view.span)));
+  const told = useRef(/** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined));
   const shown = useMemo(() => openRows(trace, closed), [trace, closed]);
   const critical = useMemo(() => criticalPath(trace), [trace]);
   const matches = useMemo(() => findRows(trace, view.q), [trace, view.q]);
@@ -62,8 +68,10 @@ function Loaded({ session, state, trace }) {
   const select = (/** @type {number} */ row) => {
     setSelected(row);
     setClosed(revealed(trace, closed, row));
-    session.navigate({ span: trace.spans[row].span_id ?? "" }, { replace: true });
+    clearTimeout(told.current);
+    told.current = setTimeout(() => session.navigate({ span: trace.spans[row].span_id ?? "" }, { replace: true }), ADDRESS_PAUSE_MS);
   };
+  useEffect(() => () => clearTimeout(told.current), []);
   const toggle = (/** @type {number} */ row) => {
     const next = new Set(closed);
     if (!next.delete(row)) next.add(row);
@@ -116,7 +124,9 @@ function TraceBar({ state, trace }) {
       <div class="chips">
         ${trace ? html`<h1 class="subject">${printable(root.service)} <code>${printable(root.name)}</code></h1>
           <span class="chip"><b>${formatNanoseconds(trace.lengthNs)}</b></span>
-          <span class="note">${counted(trace.spans.length, "span")} · ${counted(trace.services.length, "service")}${trace.errors > 0 ? html` · <span class="bad">${counted(trace.errors, "error")}</span>` : ""} · ${stamp(trace.startMs)} ${zone(trace.startMs)}</span>` : html`<h1 class="subject">Trace</h1>`}
+          <span class="note">${counted(trace.spans.length, "span")} · ${counted(trace.services.length, "service")}
+            ${trace.errors > 0 && html` · <span class="bad">${counted(trace.errors, "error")}</span>`} · ${stamp(trace.startMs)} ${zone(trace.startMs)}</span>`
+          : html`<h1 class="subject">Trace</h1>`}
         <code class="third trace-id">${id}</code>
       </div>
       <a class="button" href=${address(`/traces/${id}`)} download=${`trace-${id}.json`}><span aria-hidden="true">⤓</span> JSON</a>
@@ -140,8 +150,8 @@ function Tools({ session, view, trace, found, zoomed }) {
         <input ref=${field} type="text" class="bare" spellcheck=${false} autocomplete="off" placeholder="Find spans" aria-label="Find spans" value=${view.q}
           onInput=${(/** @type {any} */ event) => session.navigate({ q: event.target.value }, { replace: true })} onKeyDown=${onKeyDown} />
         ${found !== null && html`<output class="count">${found === 0 ? "no span" : counted(found, "span")}</output>
-          <button type="button" class="step" title="Previous match (N)" onClick=${() => run("previous-match")}><span aria-hidden="true">‹</span><span class="hidden">Previous match</span></button>
-          <button type="button" class="step" title="Next match (n)" onClick=${() => run("next-match")}><span aria-hidden="true">›</span><span class="hidden">Next match</span></button>`}
+          <button type="button" class="step" title="Previous match (N)" onClick=${() => run("previous-match")}><${Glyph} sign="‹" words="Previous match" /></button>
+          <button type="button" class="step" title="Next match (n)" onClick=${() => run("next-match")}><${Glyph} sign="›" words="Next match" /></button>`}
       </div>
       <button type="button" class="button" title="Open all spans (o)" onClick=${() => run("open-all")}>Open all</button>
       <button type="button" class="button" title="Close all spans (p)" onClick=${() => run("close-all")}>Close all</button>

@@ -7,7 +7,7 @@ import { link } from "../model/place.js";
 import { clock, dayOf, spanTitle, stamp } from "../model/range.js";
 import { printable } from "../model/text.js";
 import { counted, formatNanoseconds } from "../model/units.js";
-import { isStale } from "../slot.js";
+import { isBusy, isStale } from "../slot.js";
 import { Failed, NothingYet, SkeletonTable } from "./requeststates.js";
 import { SortHeads, walkRows } from "./rows.js";
 import { Scatter } from "./scatter.js";
@@ -30,7 +30,7 @@ export function TracesPage({ session, state, router }) {
   const open = (/** @type {string} */ id) => router.go(link(`/trace/${id}`, {}, view));
   const nothing = traces?.length === 0 && !stale && !slot.error;
   return html`
-    <main id="content" class="page scroll" aria-busy=${slot.pending ? "true" : "false"}>
+    <main id="content" class="page scroll" aria-busy=${isBusy(slot) ? "true" : "false"}>
       ${!nothing && html`<h1 class="hidden">Traces</h1>`}
       <${SearchForm} session=${session} state=${state} router=${router} />
       <${Failed} slot=${slot} onRetry=${session.retry} />
@@ -41,7 +41,7 @@ export function TracesPage({ session, state, router }) {
     </main>`;
 }
 
-/** @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState }} props */
+/** @param {import("./requestpage.js").Shown} props */
 function ResultBar({ session, state }) {
   const { traces: slot } = state.answers;
   const { view, span } = state;
@@ -58,7 +58,7 @@ function ResultBar({ session, state }) {
     </div>`;
 }
 
-/** @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState, traces: any[], onOpen: (id: string) => void }} props */
+/** @param {import("./requestpage.js").Shown & { traces: any[], onOpen: (id: string) => void }} props */
 function TraceTable({ session, state, traces, onOpen }) {
   const { sort, order } = state.view;
   const longest = traces.reduce((most, { duration_ms }) => Math.max(most, duration_ms), 0);
@@ -91,7 +91,7 @@ function TraceRow({ trace, longest, href, onOpen }) {
     </tr>`;
 }
 
-/** @param {{ session: import("../requestsession.js").RequestSession, state: import("../requestsession.js").RequestState }} props */
+/** @param {import("./requestpage.js").Shown} props */
 function Nothing({ session, state }) {
   const { view, answers } = state;
   const { service, route, span, status, min, max, attribute, text } = view;
@@ -102,7 +102,8 @@ function Nothing({ session, state }) {
   return html`
     <section class="state">
       <h1>No trace matches</h1>
-      <p>${scanned > 0 ? `${counted(scanned, "span")} in ${spanTitle(state.span)} were looked through.` : `No span of that service arrived in ${spanTitle(state.span)}.`} Spans can be sampled: a request may have been counted, and its trace not kept.</p>
+      <p>${scanned > 0 ? `${counted(scanned, "span")} in ${spanTitle(state.span)} were looked through.` : `No span that could match arrived in ${spanTitle(state.span)}.`}
+        ${" "}Spans can be sampled: a request may have been counted, and its trace not kept.</p>
       <p class="row">
         <button type="button" class="button primary" onClick=${() => session.navigate({ service: "", route: "", span: "", status: "", min: "", max: "", attribute: [], text: "" })}>Remove all conditions</button>
         ${view.from !== "now-24h" && html`<button type="button" class="button" onClick=${day}>Look at the last 24 hours</button>`}

@@ -8,6 +8,7 @@ import { printable } from "../model/text.js";
 import { CIRCLE, ORPHAN } from "../model/trace.js";
 import { formatNanoseconds } from "../model/units.js";
 import { barOf, ticksOf, walk } from "../model/waterfall.js";
+import { Glyph } from "./glyph.js";
 
 /** @typedef {import("../model/trace.js").Trace} Trace */
 /** @typedef {import("../model/waterfall.js").Stretch} Stretch */
@@ -95,9 +96,10 @@ function SpanRow({ trace, closed, selected, stretch, critical, hits, hueOf, onSe
     <div id=${`span-${row}`} role="row" class=${`span-row ${selected === row ? "chosen" : ""} ${hits.has(row) ? "hit" : ""}`} style=${{ transform: `translateY(${at * ROW}px)` }}
       aria-level=${trace.depth[row] + 1} aria-rowindex=${at + 1} aria-selected=${selected === row ? "true" : "false"} aria-expanded=${beneath > 0 ? (open ? "true" : "false") : undefined} onClick=${() => onSelect(row)}>
       <div role="gridcell" class="span-name" style=${{ "--depth": Math.min(trace.depth[row], DEEPEST_INDENT) }} title=${`${printable(span.service)}\n${printable(span.name)}`}>
-        ${beneath > 0 ? html`<button type="button" class="twist" tabindex="-1" onClick=${toggle}><span aria-hidden="true">${open ? "▾" : "▸"}</span><span class="hidden">${open ? "Close" : "Open"}</span></button>` : html`<i class="twist" />`}
+        ${beneath > 0 ? html`<button type="button" class="twist" tabindex="-1" onClick=${toggle}><${Glyph} sign=${open ? "▾" : "▸"} words=${open ? "Close" : "Open"} /></button>`
+          : html`<i class="twist" />`}
         <i class=${`stripe hue-${hueOf(row)}`} aria-hidden="true" />
-        ${failed && html`<span class="failed-mark" title=${printable(span.status_message || "error")}><span aria-hidden="true">!</span><span class="hidden">error</span></span>`}
+        ${failed && html`<span class="failed-mark" title=${printable(span.status_message || "error")}><${Glyph} sign="!" words="error" /></span>`}
         <b>${printable(span.service)}</b><code>${printable(span.name)}</code>
         ${!open && html`<span class="third beneath">+ ${beneath.toLocaleString("en")}</span>`}
         ${trace.flag[row] === ORPHAN && html`<span class="lost-parent" title="It names a parent that is not here, so its place in the tree is not known.">parent not received</span>`}
@@ -107,10 +109,16 @@ function SpanRow({ trace, closed, selected, stretch, critical, hits, hueOf, onSe
     </div>`;
 }
 
+/** Where to look for a bar that is not in the part that is shown. @param {{ before: boolean, duration: number }} props */
+function Outside({ before, duration }) {
+  const length = formatNanoseconds(duration);
+  return html`<span class=${`aside third ${before ? "" : "after"}`}><${Glyph} sign=${before ? `◂ ${length}` : `${length} ▸`} words=${`${length}, ${before ? "before" : "after"} what is shown`} /></span>`;
+}
+
 /** @param {{ stretch: Stretch, start: number, duration: number, hue: number, failed: boolean, parts: [number, number][] }} props */
 function Bar({ stretch, start, duration, hue, failed, parts }) {
   const bar = barOf(stretch, start, duration);
-  if (!bar) return html`<span class="aside third">${start < stretch.fromNs ? "◂" : "▸"} <span class="hidden">outside what is shown,</span> ${formatNanoseconds(duration)}</span>`;
+  if (!bar) return html`<${Outside} before=${start < stretch.fromNs} duration=${duration} />`;
   const label = bar.right < 0.82 ? { left: `${100 * bar.right}%` } : bar.left > 0.18 ? { right: `${100 * (1 - bar.left)}%` } : { right: `${100 * (1 - bar.right)}%` };
   const inside = bar.right >= 0.82 && bar.left <= 0.18;
   const place = (/** @type {number} */ left, /** @type {number} */ right) => ({ left: `${100 * left}%`, width: `${100 * (right - left)}%` });

@@ -113,6 +113,13 @@ test("a dragged area is whole cells, the requests in them, and open at the top w
   assert.equal(areaOf(heatmap, { fromMs: 0, untilMs: 1e9 }, [0, 3]).requests, 105);
 });
 
+test("parts of requests are not counted as less than one, nor as nothing", () => {
+  const parts = decodeHeatmap({ step_ms: 10_000, start_ms: 0, bounds_s: [1], columns: [[13.5, 0.2], [13.5, 0]] });
+  assert.equal(parts.total, 27);
+  assert.equal(areaOf(parts, { fromMs: 0, untilMs: 10_000 }, [1, 1]).requests, 1);
+  assert.equal(areaOf(parts, { fromMs: 10_000, untilMs: 20_000 }, [1, 1]).requests, 0);
+});
+
 test("an empty heatmap has its buckets and no requests", () => {
   const empty = decodeHeatmap({ step_ms: 10_000, start_ms: 0, bounds_s: [1, 2], columns: [] });
   assert.deepEqual([empty.low, empty.high, empty.total], [0, 3, 0]);
