@@ -13,11 +13,14 @@ use super::error::ApiError;
 use super::params::{Params, refused};
 use crate::query::{Newest, ResourceView, SpanSearch, SpanView, Summaries, Summary, Trace};
 use crate::store::{Snapshot, SpanFilter, Visited};
+use crate::trace::Span;
 
 /// Spans of a trace are looked for this long before and after the range that one matched in.
 const AROUND_MS: i64 = 3_600_000;
 /// Spans of one trace that are answered; what has more is no request that a person can read.
 const MAX_SPANS: usize = 200_000;
+/// Bytes of attributes, events and links that are answered of one trace.
+const MAX_BYTES: usize = 128 << 20;
 /// Conditions on attributes in one question.
 const MAX_ATTRIBUTES: usize = 16;
 
@@ -168,11 +171,12 @@ pub(super) async fn trace(
         until_unix_ms: i64::MAX,
         ..SpanFilter::default()
     };
-    let (mut spans, mut truncated) = (Vec::new(), false);
-    let visit = |visited: Visited<_>| {
+    let (mut spans, mut bytes, mut truncated) = (Vec::<Span>::new(), 0, false);
+    let visit = |visited: Visited<Span>| {
         if let Visited::Row(span) = visited {
-            truncated |= spans.len() >= MAX_SPANS;
+            truncated |= spans.len() >= MAX_SPANS || bytes >= MAX_BYTES;
             if !truncated {
+                bytes += span.details.len();
                 spans.push(span);
             }
         }

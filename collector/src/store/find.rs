@@ -18,6 +18,8 @@ use crate::metric::Point;
 use crate::trace::{STATUS_ERROR, Span};
 
 const MS_NS: i64 = 1_000_000;
+/// Points of one hour that a question may hold in memory.
+const MAX_POINTS: usize = 1 << 20;
 
 /// Which spans are wanted; what is `None` passes any.
 #[derive(Clone, Debug, Default)]
@@ -175,7 +177,7 @@ impl Snapshot {
     /// the last, each hour's in the order of series and time.
     ///
     /// # Errors
-    /// As [`Snapshot::spans`].
+    /// More points in one hour than a question may hold, or as [`Snapshot::spans`].
     pub async fn points(
         &self,
         filter: &PointFilter,
@@ -191,13 +193,20 @@ impl Snapshot {
         let hours: Vec<i64> = files.keys().chain(memory.keys()).copied().collect();
         for hour in std::collections::BTreeSet::from_iter(hours) {
             let mut points = memory.remove(&hour).unwrap_or_default();
+            let mut too_many = points.len() > MAX_POINTS;
             let files = files.remove(&hour).unwrap_or_default();
             let read = self.engine.rows::<Point>(&files, filter.condition(), &[], |point| {
-                if filter.accepts(&point) {
+                too_many |= points.len() >= MAX_POINTS;
+                if !too_many && filter.accepts(&point) {
                     points.push(point);
                 }
             });
             read.await?;
+            if too_many {
+                return Err(StoreError::BadSelect(format!(
+                    "more than {MAX_POINTS} metric points in one hour: ask for one service"
+                )));
+            }
             points.sort_unstable_by(Row::order);
             points.iter().for_each(&mut visit);
         }
