@@ -88,7 +88,7 @@ export function traceParts({ spans, roots, orphans, services, truncated }) {
   const rootless = roots === 0;
   return [
     { key: "trace", figure: counted(spans.length, "span"), words: `of ${counted(services.length, "service")}`, whole: !truncated,
-      reasons: truncated ? ["The trace has more spans than the collector hands out at once; the latest are missing."] : [] },
+      reasons: truncated ? ["The trace is larger than what the collector hands out at once; some spans are missing."] : [] },
     { key: "root", figure: rootless ? "No root" : counted(roots, "root"), words: "received", whole: !rootless,
       reasons: rootless ? ["The span that began this trace has not arrived: it may come later, was not sampled, or was lost."] : [] },
     { key: "orphans", figure: orphans.toLocaleString("en"), words: orphans === 1 ? "span without its parent" : "spans without their parents", whole: orphans === 0,

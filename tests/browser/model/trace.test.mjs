@@ -141,3 +141,8 @@ test("a search reads names, attributes and messages", () => {
   assert.deepEqual(findRows(built, "boom"), [1]);
   assert.deepEqual(findRows(built, "  "), []);
 });
+
+test("a trace that is larger than what is handed out is not called complete", () => {
+  const built = decodeTrace({ trace_id: "t", start_ns: "0", spans: [span("a", null, 0, 1)], resources: [], truncated: true });
+  assert.equal(verdict(traceParts(built)).whole, false);
+});
