@@ -52,10 +52,6 @@ fn search(params: &Params) -> Result<SpanSearch, ApiError> {
         Some("ok") => Some(false),
         Some(_) => return Err(refused("status", "unknown: give one of error, ok")),
     };
-    let min_ms = params.text("min_duration_ms").unwrap_or("0").parse::<f64>();
-    let min_ms = min_ms.ok().filter(|ms| (0.0..1e12).contains(ms));
-    let min_ms =
-        min_ms.ok_or_else(|| refused("min_duration_ms", "not a number of milliseconds"))?;
     let mut attributes = Vec::new();
     for pair in params.all("attribute") {
         let (key, value) = pair
@@ -66,20 +62,29 @@ fn search(params: &Params) -> Result<SpanSearch, ApiError> {
     if attributes.len() > MAX_ATTRIBUTES {
         return Err(refused("attribute", format!("given more than {MAX_ATTRIBUTES} times")));
     }
-    #[expect(clippy::cast_possible_truncation, reason = "below 10^12 ms, as checked above")]
-    let min_duration_ns = (min_ms * 1e6) as i64;
     let filter = SpanFilter {
         service: text("service"),
         name: text("name"),
         route: text("route"),
         failed,
-        min_duration_ns,
+        min_duration_ns: duration_ns(params, "min_duration_ms")?.unwrap_or(0),
+        max_duration_ns: duration_ns(params, "max_duration_ms")?,
         without_details: attributes.is_empty() && params.text("text").is_none(),
         trace_ids: None,
         from_unix_ms: range.from_ms,
         until_unix_ms: range.until_ms,
     };
     Ok(SpanSearch { filter, attributes, text: params.text("text").map(str::to_lowercase) })
+}
+
+/// A duration in milliseconds, which may have a fraction.
+fn duration_ns(params: &Params, name: &'static str) -> Result<Option<i64>, ApiError> {
+    let Some(text) = params.text(name) else { return Ok(None) };
+    let ms = text.parse::<f64>().ok().filter(|ms| (0.0..1e12).contains(ms));
+    let ms = ms.ok_or_else(|| refused(name, "not a number of milliseconds"))?;
+    #[expect(clippy::cast_possible_truncation, reason = "below 10^12 ms, as checked above")]
+    let ns = (ms * 1e6) as i64;
+    Ok(Some(ns))
 }
 
 async fn newest(

@@ -34,6 +34,8 @@ pub struct SpanFilter {
     pub failed: Option<bool>,
     /// At least this long.
     pub min_duration_ns: i64,
+    /// At most this long.
+    pub max_duration_ns: Option<i64>,
     /// Whether [`Span::details`] may be left out; reading them is most of the work.
     pub without_details: bool,
     /// Of one of these traces.
@@ -71,6 +73,7 @@ impl SpanFilter {
             && is(&self.route, &span.route)
             && self.failed.is_none_or(|failed| failed == span.failed())
             && span.duration_ns() >= self.min_duration_ns
+            && self.max_duration_ns.is_none_or(|longest| span.duration_ns() <= longest)
     }
 
     fn first_ns(&self) -> i64 {
@@ -97,6 +100,7 @@ impl SpanFilter {
         });
         let long =
             (self.min_duration_ns > 0).then(|| col("duration").gt_eq(lit(self.min_duration_ns)));
+        let short = self.max_duration_ns.map(|longest| col("duration").lt_eq(lit(longest)));
         [
             is("service", &self.service),
             Some(col("start").gt_eq(lit(self.first_ns()))),
@@ -105,6 +109,7 @@ impl SpanFilter {
             is("route", &self.route),
             failed,
             long,
+            short,
             ids,
         ]
         .into_iter()

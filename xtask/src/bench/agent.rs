@@ -51,7 +51,8 @@ fn sonde(folder: &Path) -> Result<Cost> {
     let _statistics = BpfStatistics::enable()?;
     let port = free_port()?;
     let mut collector = Command::new(place::built("sonde-collector")?);
-    collector.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"]);
+    collector.args(["serve", "--otlp-grpc", "off", "--otlp-http", "off"]);
+    collector.args(["--listen", &format!("127.0.0.1:{port}"), "--data"]);
     let _collector = Process::start("collector", with(collector, &folder.join("data")), folder)?;
     let mut agent = Command::new(place::built("sonde-agent")?);
     agent.args(["run", "--frequency", "97", "--collector", &format!("http://127.0.0.1:{port}")]);

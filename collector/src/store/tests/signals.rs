@@ -124,6 +124,7 @@ async fn files_answer_every_filter_as_memory_does() {
         SpanFilter { route: Some("/none".into()), ..all() },
         SpanFilter { failed: Some(true), ..all() },
         SpanFilter { failed: Some(false), min_duration_ns: 30, ..all() },
+        SpanFilter { min_duration_ns: 10, max_duration_ns: Some(30), ..all() },
         SpanFilter { trace_ids: Some([203].into_iter().collect()), ..all() },
         SpanFilter { trace_ids: Some((100..180).collect()), ..all() },
         SpanFilter { from_unix_ms: NOON + 1, ..all() },
