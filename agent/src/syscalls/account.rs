@@ -160,7 +160,7 @@ mod tests {
         comm[..4].copy_from_slice(b"shop");
         let mut buckets = [0; BUCKETS];
         buckets[3] = count;
-        SyscallHistogram { count: count.into(), sum_ns: 9, cgroup_id: 0, comm, buckets }
+        SyscallHistogram { sum_ns: 9, cgroup_id: 0, comm, buckets }
     }
 
     #[cfg(target_arch = "x86_64")]
