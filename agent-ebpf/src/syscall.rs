@@ -49,13 +49,12 @@ pub fn error(result: i64) -> u16 {
     if (-MAX_ERROR..0).contains(&result) { u16::try_from(-result).unwrap_or(0) } else { 0 }
 }
 
-/// Counts of one key. They only grow; of a bucket's count the last 32 bits are kept.
+/// Counts of one key. They only grow; of a bucket's count the last 32 bits are kept. How many there are
+/// in all is the sum of the buckets.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyscallHistogram {
-    /// How many there were.
-    pub count: u64,
-    /// Their time in all.
+    /// Time of all.
     pub sum_ns: u64,
     /// The cgroup (version 2 hierarchy) that the thread which was first counted was in.
     pub cgroup_id: u64,
@@ -66,7 +65,7 @@ pub struct SyscallHistogram {
 }
 
 const _: () =
-    assert!(size_of::<SyscallHistogram>() == 168, "no padding: the agent reads these bytes");
+    assert!(size_of::<SyscallHistogram>() == 160, "no padding: the agent reads these bytes");
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, integers and arrays of them only, no padding: any bytes are a valid value.

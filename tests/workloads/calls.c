@@ -1,5 +1,6 @@
 /* System calls that are known by number, time and result. Usage:
- *   calls waits     sleeps of known length; prints a line for each call: name, how often, seconds in all
+ *   calls waits     sleeps of known length; prints a line for each call: its name, and the seconds that
+ *                   each took, which on a busy machine is more
  *   calls work      calls that fail, are interrupted, restarted, or never return
  *   calls launch    runs `calls work` as another process from its first call on, then waits to be ended
  *   calls rate N S  N getppid calls a second for S seconds
@@ -13,6 +14,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,9 +44,17 @@ static void fail(const char *what) {
 static int pipe_ends[2], listener;
 static char *self;
 
+/* Set before a call that is to sleep: who ends that sleep begins to count then, however late it is. */
+static atomic_int waiting;
+
+static void after_ms(int ms) {
+  while (!atomic_exchange(&waiting, 0)) sleep_ms(1);
+  sleep_ms(ms);
+}
+
 static void *write_later(void *unused) {
   for (int i = 0; i < 20; i++) {
-    sleep_ms(20);
+    after_ms(20);
     if (write(pipe_ends[1], "x", 1) != 1) fail("write");
   }
   return unused;
@@ -55,7 +65,7 @@ static void *connect_later(void *unused) {
   socklen_t size = sizeof to;
   getsockname(listener, (struct sockaddr *)&to, &size);
   for (int i = 0; i < 10; i++) {
-    sleep_ms(30);
+    after_ms(30);
     int file = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(file, (struct sockaddr *)&to, size)) fail("connect");
     close(file);
@@ -63,52 +73,67 @@ static void *connect_later(void *unused) {
   return unused;
 }
 
+static void took(double start) { printf(" %.6f", now() - start); }
+
 static void waits(void) {
   pthread_t other;
   char byte;
   if (pipe(pipe_ends)) fail("pipe");
   pthread_create(&other, NULL, write_later, NULL);
-  double start = now();
-  for (int i = 0; i < 20; i++)
+  printf("read");
+  for (int i = 0; i < 20; i++) {
+    double start = now();
+    waiting = 1;
     if (read(pipe_ends[0], &byte, 1) != 1) fail("read");
-  printf("read 20 %.6f\n", now() - start);
+    took(start);
+  }
   pthread_join(other, NULL);
 
   struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
   listener = socket(AF_INET, SOCK_STREAM, 0);
   if (bind(listener, (struct sockaddr *)&local, sizeof local) || listen(listener, 8)) fail("listen");
   pthread_create(&other, NULL, connect_later, NULL);
-  start = now();
-  for (int i = 0; i < 10; i++) close(accept(listener, NULL, NULL));
-  printf("accept 10 %.6f\n", now() - start);
-  pthread_join(other, NULL);
+  printf("\naccept");
+  for (int i = 0; i < 10; i++) {
+    double start = now();
+    waiting = 1;
+    int file = accept(listener, NULL, NULL);
+    took(start);
+    close(file);
+  }
 
-  start = now();
+  printf("\nfutex");
   for (int i = 0; i < 10; i++) {
     struct timespec t = {0, 50000000};
     int word = 0;
+    double start = now();
     syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
+    took(start);
   }
-  printf("futex 10 %.6f\n", now() - start);
 
-  start = now();
+  printf("\nclock_nanosleep");
   for (int i = 0; i < 30; i++) {
     struct timespec t = {0, 5000000};
+    double start = now();
     clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+    took(start);
   }
-  printf("clock_nanosleep 30 %.6f\n", now() - start);
 
   char path[] = "calls-XXXXXX";
   int file = mkstemp(path);
   if (file < 0) fail("mkstemp");
   unlink(path);
-  start = now();
-  for (int i = 0; i < 5; i++)
-    if (write(file, &byte, 1) != 1 || fsync(file)) fail("fsync");
-  printf("fsync 5 %.6f\n", now() - start);
+  printf("\nfsync");
+  for (int i = 0; i < 5; i++) {
+    if (write(file, &byte, 1) != 1) fail("write");
+    double start = now();
+    if (fsync(file)) fail("fsync");
+    took(start);
+  }
+  printf("\n");
 
   /* Interrupted by the clock all the time, and never asleep. */
-  for (start = now(); now() - start < 0.2;) syscall(SYS_getppid);
+  for (double start = now(); now() - start < 0.2;) syscall(SYS_getppid);
 }
 
 static void nothing(int signal) { (void)signal; }

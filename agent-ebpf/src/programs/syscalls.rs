@@ -194,7 +194,6 @@ fn add(counts: &Counts, key: &SyscallKey, task: *const c_void, ns: u64) {
         let bucket = (&raw mut (*histogram).buckets).cast::<u32>().add(bucket(ns) & (BUCKETS - 1));
         atomic_xadd::<_, _, RELAXED>(bucket, 1_u32);
         atomic_xadd::<_, _, RELAXED>(&raw mut (*histogram).sum_ns, ns);
-        atomic_xadd::<_, _, RELAXED>(&raw mut (*histogram).count, 1_u64);
     }
 }
 
@@ -202,7 +201,6 @@ fn add(counts: &Counts, key: &SyscallKey, task: *const c_void, ns: u64) {
 #[inline(never)]
 fn begin(counts: &Counts, key: &SyscallKey, task: *const c_void) {
     let none = SyscallHistogram {
-        count: 0,
         sum_ns: 0,
         cgroup_id: cgroup_of(task).unwrap_or(0),
         comm: read::<[u8; COMM_BYTES]>(task, TASK_COMM.load()).unwrap_or_default(),

@@ -239,11 +239,13 @@ impl SyscallCounts {
         self.maps[kind as usize].iter().take(bound).filter_map(Result::ok).collect()
     }
 
-    /// Forgets the counts of a process that is gone.
-    pub fn remove(&mut self, kind: SyscallKind, key: &SyscallKey) {
-        if let Err(error) = self.maps[kind as usize].remove(key) {
+    /// Removes the counts of a process that is gone. Whether they are.
+    pub fn remove(&mut self, kind: SyscallKind, key: &SyscallKey) -> bool {
+        let removed = self.maps[kind as usize].remove(key);
+        if let Err(error) = &removed {
             tracing::debug!(%error, ?key, "counts of system calls can't be removed");
         }
+        removed.is_ok()
     }
 
     /// CPU time that counting took since the programs were loaded, in nanoseconds, by one run in

@@ -191,7 +191,9 @@ impl Reader {
         let counted = self.counts.read(kind);
         let gone = self.account.take(kind, &counted, scale, boot_ns());
         for key in gone {
-            self.counts.remove(kind, &key);
+            if self.counts.remove(kind, &key) {
+                self.account.removed(kind, &key);
+            }
         }
         self.account.expire(boot_ns());
         let cost_ns = self.counts.cost_ns(kind);

@@ -71,10 +71,12 @@ impl SyscallAccount {
             };
             self.metrics.add(kind, labels, (new.sum_ns, &new.buckets), scale, now_ns);
         }
-        for key in &gone {
-            self.seen[kind as usize].remove(key);
-        }
         gone
+    }
+
+    /// Forgets a key that was removed: if it comes again, it counts from nothing.
+    pub fn removed(&mut self, kind: SyscallKind, key: &SyscallKey) {
+        self.seen[kind as usize].remove(key);
     }
 
     /// Forgets names and series that are old.
@@ -160,7 +162,7 @@ mod tests {
         comm[..4].copy_from_slice(b"shop");
         let mut buckets = [0; BUCKETS];
         buckets[3] = count;
-        SyscallHistogram { count: count.into(), sum_ns: 9, cgroup_id: 0, comm, buckets }
+        SyscallHistogram { sum_ns: 9, cgroup_id: 0, comm, buckets }
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -192,6 +194,8 @@ mod tests {
         fs::remove_dir_all(&process).expect("removed");
         assert_eq!(watched.take(5, 1.0), [], "one was not told");
         assert_eq!(watched.take(5, 1.0), [KEY]);
+        assert_eq!(watched.take(5, 1.0), [KEY], "it was not removed");
+        watched.account.removed(SyscallKind::Call, &KEY);
         watched.take(2, 1.0);
         let counts: Vec<f64> = watched.told().into_iter().map(|(_, count)| count).collect();
         assert_eq!(counts, [7.0], "counted from nothing again");
