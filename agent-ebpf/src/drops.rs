@@ -58,6 +58,8 @@ drop_reasons! {
     SyscallTableFull = 16, "syscall_table_full";
     /// Kernel: a system call of a thread whose place another thread has.
     SyscallPlaceTaken = 17, "syscall_place_taken";
+    /// The kernel gave no memory to remember a socket by, so a call on it was not looked at.
+    SocketNotKept = 18, "socket_not_kept";
 }
 
 impl DropReason {
@@ -81,6 +83,7 @@ impl DropReason {
                 | Self::SocketQueueFull
                 | Self::SocketRecordInvalid
                 | Self::TooManyConnections
+                | Self::SocketNotKept
                 | Self::SyscallTableFull
                 | Self::SyscallPlaceTaken
         )

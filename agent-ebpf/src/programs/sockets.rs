@@ -137,7 +137,12 @@ fn moved(sk: *mut c_void, result: i32, call_flags: i32, event: SocketEvent) {
     if !is_stream || !(family == AF_INET || family == AF_INET6 || family == AF_UNIX) {
         return;
     }
-    let Some(socket) = storage(sk, !is_end) else { return };
+    let Some(socket) = storage(sk, !is_end) else {
+        if !is_end {
+            drops::count(DropReason::SocketNotKept);
+        }
+        return;
+    };
     if socket.state == OTHER {
         return;
     }

@@ -173,6 +173,8 @@ pub struct Programs {
     cpus: Vec<u32>,
     /// What the kernel does not tell of that counting system calls needs.
     pub(super) syscalls_lack: Option<&'static str>,
+    /// The same of watching calls on sockets.
+    sockets_lack: Option<&'static str>,
 }
 
 impl Programs {
@@ -199,10 +201,17 @@ impl Programs {
         let offset = |structure, field| types.as_ref()?.field_offset(structure, field);
         let stack_offset = offset("task_struct", "stack");
         let sock_fields = SOCK_FIELDS.map(|(_, structure, field)| offset(structure, field));
+        let mut sockets_lack = None;
         let mut loader = EbpfLoader::new();
-        for ((name, ..), offset) in SOCK_FIELDS.iter().zip(&sock_fields) {
-            if let Some(offset) = offset {
-                loader.override_global(name, offset, true);
+        for ((name, structure, field), offset) in SOCK_FIELDS.iter().zip(&sock_fields) {
+            tracing::debug!(structure, field, ?offset, "a field of the kernel's");
+            match offset {
+                Some(offset) => {
+                    loader.override_global(name, offset, true);
+                }
+                // Without TCP's numbers two ends do not meet; all else is told.
+                None if name.starts_with("TCP") => {}
+                None => sockets_lack = Some(*field),
             }
         }
         syscalls::make_small(&mut loader, settings.syscalls);
@@ -219,7 +228,7 @@ impl Programs {
             .map_max_entries("ARENA", arena_elements(settings.table_bytes))
             .load(OBJECT)
             .map_err(KernelError::Load)?;
-        Ok(Self { ebpf, cpus, syscalls_lack: layout.err() })
+        Ok(Self { ebpf, cpus, syscalls_lack: layout.err(), sockets_lack })
     }
 
     /// Starts sampling every CPU at `frequency` ticks a second.
@@ -274,6 +283,9 @@ impl Programs {
     /// If the kernel refuses a program. It has tracepoints for such calls since Linux 6.3; before,
     /// functions are followed, which takes what came with 5.15.
     pub fn start_socket_watch(&mut self) -> Result<(), KernelError> {
+        if let Some(field) = self.sockets_lack {
+            return Err(KernelError::Unknown(field));
+        }
         let types = Btf::from_sys_fs().map_err(|error| KernelError::Load(error.into()))?;
         let has_tracepoints =
             types.id_by_type_name_kind("btf_trace_sock_send_length", BtfKind::Typedef).is_ok();

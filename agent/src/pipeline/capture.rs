@@ -72,6 +72,7 @@ struct KernelCounts {
     queue_full: u64,
     cost_ns: u64,
     socket_ring_full: u64,
+    socket_not_kept: u64,
     socket_cost_ns: u64,
     syscall_table_full: u64,
     syscall_place_taken: u64,
@@ -291,6 +292,7 @@ impl Capture {
             queue_full: self.drain.samples_dropped(),
             cost_ns: self.programs.cost_ns(),
             socket_ring_full: self.programs.dropped(DropReason::SocketRingFull),
+            socket_not_kept: self.programs.dropped(DropReason::SocketNotKept),
             socket_cost_ns: self.programs.socket_cost_ns(),
             syscall_table_full: self.programs.dropped(DropReason::SyscallTableFull),
             syscall_place_taken: self.programs.dropped(DropReason::SyscallPlaceTaken),
@@ -300,6 +302,8 @@ impl Capture {
         self.counters.lost(DropReason::PipelineQueueFull, now.queue_full - before.queue_full);
         let sockets = now.socket_ring_full - before.socket_ring_full;
         self.counters.metrics.requests.lose(DropReason::SocketRingFull, sockets);
+        let sockets = now.socket_not_kept - before.socket_not_kept;
+        self.counters.metrics.requests.lose(DropReason::SocketNotKept, sockets);
         let calls = now.syscall_table_full - before.syscall_table_full;
         self.counters.lost(DropReason::SyscallTableFull, calls);
         let calls = now.syscall_place_taken - before.syscall_place_taken;

@@ -15,6 +15,12 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
+    /// Whether requests are told of there. Linux 7.3 takes the programs, and gives them no memory to
+    /// remember sockets by.
+    pub(super) fn tells_of_requests(&self) -> bool {
+        self.tells_of_sockets() && self.name != "newest"
+    }
+
     /// Whether calls on sockets can be watched there: 5.15 was the first.
     pub(super) fn tells_of_sockets(&self) -> bool {
         !self.name.starts_with("5.")

@@ -2,6 +2,7 @@
 
 use super::cases::cases;
 use super::console::Console;
+use super::matrix::Kernel;
 
 /// The line of `sonde-agent probe` that tells of the agent's own programs.
 const PROGRAMS: &str = "programs of this agent";
@@ -31,7 +32,8 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    pub(super) fn of(console: &Console, tells_of_sockets: bool) -> Self {
+    pub(super) fn of(console: &Console, kernel: &Kernel) -> Self {
+        let tells_of_sockets = kernel.tells_of_sockets();
         let mut verdict = Self::default();
         let told = |name| console.section(name).map(str::to_owned).unwrap_or_else(|_| "?".into());
         (verdict.release, verdict.boot_seconds) = (told("release"), told("booted"));
@@ -54,7 +56,7 @@ impl Verdict {
             Ok(_) => verdict.failures.push(format!("{SOCKETS}: not expected here")),
             Err(_) => {}
         }
-        if tells_of_sockets {
+        if kernel.tells_of_requests() {
             match console.section("requests").and_then(requests) {
                 Ok(told) => verdict.recordings.push(told),
                 Err(why) => verdict.failures.push(why),
@@ -104,6 +106,7 @@ fn programs(report: &str, name: &str) -> Result<Vec<String>, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::matrix::chosen;
     use super::*;
 
     #[test]
@@ -134,7 +137,8 @@ mod tests {
 
     #[test]
     fn a_guest_that_never_came_up_fails_with_its_last_words() {
-        let verdict = Verdict::of(&Console::parse("No init found\n"), true);
+        let verdict =
+            Verdict::of(&Console::parse("No init found\n"), &chosen(&[]).expect("all of them")[0]);
         assert!(verdict.failures[0].contains("No init found"), "{verdict:?}");
     }
 }
