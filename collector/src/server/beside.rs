@@ -19,8 +19,11 @@ pub(super) struct Beside {
 
 impl Beside {
     pub(super) async fn bind(settings: &Settings) -> Result<Self, ServerError> {
-        let grpc = bound(settings.otlp_grpc(), "--otlp-grpc").await?;
-        Ok(Self { grpc, http: bound(settings.otlp_http(), "--otlp-http").await? })
+        let (grpc, http) = (settings.otlp_grpc.is_some(), settings.otlp_http.is_some());
+        Ok(Self {
+            grpc: bound(settings.otlp_grpc(), grpc, "--otlp-grpc").await?,
+            http: bound(settings.otlp_http(), http, "--otlp-http").await?,
+        })
     }
 
     /// Serves both until `stopped` says so.
@@ -43,9 +46,19 @@ impl Beside {
     }
 }
 
-async fn bound(of: Listener, flag: &'static str) -> Result<Option<TcpListener>, ServerError> {
-    match of.address() {
-        Some(address) => bind(address, flag).await.map(Some),
-        None => Ok(None),
+/// One that somebody asked for must be had. One that nobody asked for may be another's: the one port
+/// takes OTLP all the same.
+async fn bound(
+    of: Listener,
+    asked: bool,
+    flag: &'static str,
+) -> Result<Option<TcpListener>, ServerError> {
+    let Some(address) = of.address() else { return Ok(None) };
+    match bind(address, flag).await {
+        Err(error) if !asked => {
+            tracing::warn!(%error, "OTLP is taken on the one port alone");
+            Ok(None)
+        }
+        bound => bound.map(Some),
     }
 }

@@ -83,7 +83,9 @@ fn over_grpc(
         .with_timeout(settings.timeout)
         .build()?;
     let client = MetricsServiceClient::new(channel(settings, &settings.metrics)?)
-        .send_compressed(CompressionEncoding::Gzip);
+        .send_compressed(CompressionEncoding::Gzip)
+        // The OpenTelemetry Collector answers in kind, whether one says that one can read it or not.
+        .accept_compressed(CompressionEncoding::Gzip);
     Ok((spans, MetricsClient::Grpc { client: Box::new(client), metadata }))
 }
 

@@ -54,6 +54,7 @@ pub struct Exporter {
     requests: RequestMetrics,
     metrics: OtlpMetrics,
     scope: InstrumentationScope,
+    first_clock_ns: u64,
     warnings: Limiter,
 }
 
@@ -81,6 +82,7 @@ pub fn channel(
         requests,
         metrics,
         scope,
+        first_clock_ns: unix_ns(0),
         warnings,
     };
     Ok((queue, exporter))
@@ -155,7 +157,13 @@ impl Exporter {
             return;
         }
         let (host, histograms) = (&*self.host, self.settings.histograms);
-        let around = Around { host, histograms, clock_ns: unix_ns(0), now_ns: boot_ns() };
+        let around = Around {
+            host,
+            histograms,
+            clock_ns: unix_ns(0),
+            first_clock_ns: self.first_clock_ns,
+            now_ns: boot_ns(),
+        };
         let sent = self.metrics_out.send(request(metrics, &around)).await;
         let outcome = match sent {
             Ok(()) => SpanOutcome::Delivered,

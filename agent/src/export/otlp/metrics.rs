@@ -23,6 +23,9 @@ pub(super) struct Around<'a> {
     pub(super) histograms: Histograms,
     /// When `CLOCK_BOOTTIME` was zero, in nanoseconds since 1970.
     pub(super) clock_ns: u64,
+    /// The same as it was thought to be when sending began: a beginning that moves by a nanosecond is
+    /// another series to some.
+    pub(super) first_clock_ns: u64,
     /// Now, on `CLOCK_BOOTTIME`.
     pub(super) now_ns: u64,
 }
@@ -97,7 +100,7 @@ impl Around<'_> {
         let of = distribution(point)?;
         Some(HistogramDataPoint {
             attributes: attributes(point),
-            start_time_unix_nano: self.unix(point.since_ns),
+            start_time_unix_nano: self.since(point),
             time_unix_nano: self.unix(self.now_ns),
             count: of.count,
             sum: Some(of.sum),
@@ -113,7 +116,7 @@ impl Around<'_> {
         let exponential = &of.exponential;
         Some(ExponentialHistogramDataPoint {
             attributes: attributes(point),
-            start_time_unix_nano: self.unix(point.since_ns),
+            start_time_unix_nano: self.since(point),
             time_unix_nano: self.unix(self.now_ns),
             count: of.count,
             sum: Some(of.sum),
@@ -135,7 +138,7 @@ impl Around<'_> {
             return None;
         };
         // Of what there is at the moment no beginning is known, nor asked for.
-        let since = if point.since_ns == 0 { 0 } else { self.unix(point.since_ns) };
+        let since = if point.since_ns == 0 { 0 } else { self.since(point) };
         Some(NumberDataPoint {
             attributes: attributes(point),
             start_time_unix_nano: since,
@@ -153,6 +156,10 @@ impl Around<'_> {
             ..Exemplar::default()
         });
         exemplar.into_iter().collect()
+    }
+
+    fn since(&self, point: &Point) -> u64 {
+        self.first_clock_ns.saturating_add(point.since_ns)
     }
 
     fn unix(&self, boot_ns: u64) -> u64 {
