@@ -21,7 +21,7 @@ impl Kernel {
         self.tells_of_sockets() && self.name != "newest"
     }
 
-    /// Whether calls on sockets can be watched there: 5.15 was the first.
+    /// Whether calls on sockets can be watched there: what that takes came with 5.15.
     pub(super) fn tells_of_sockets(&self) -> bool {
         !self.name.starts_with("5.")
     }
