@@ -60,6 +60,8 @@ drop_reasons! {
     SyscallPlaceTaken = 17, "syscall_place_taken";
     /// The kernel gave no memory to remember a socket by, so a call on it was not looked at.
     SocketNotKept = 18, "socket_not_kept";
+    /// Agent: a span beyond those that wait to be handed on.
+    TooManySpans = 19, "too_many_spans";
 }
 
 impl DropReason {
@@ -84,6 +86,7 @@ impl DropReason {
                 | Self::SocketRecordInvalid
                 | Self::TooManyConnections
                 | Self::SocketNotKept
+                | Self::TooManySpans
                 | Self::SyscallTableFull
                 | Self::SyscallPlaceTaken
         )

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sonde_ebpf::limits::COMM_BYTES;
+use sonde_ebpf::{DropReason, limits::COMM_BYTES};
 
 use super::edges::Edge;
 use super::key::{Key, Spoken, Timing};
@@ -21,6 +21,8 @@ use crate::http::{Exchange, Request, Side};
 
 /// Exchanges that wait at a time; of more the first go without waiting.
 const MAX_WAITING: usize = 10_000;
+/// Spans that wait to be handed on: who asks for all of them by `traceparent` is not sampled.
+const MAX_SPANS: usize = 8192;
 /// Longest name of a server that is asked for.
 const MAX_HOST: usize = 128;
 
@@ -116,7 +118,11 @@ impl Endings {
         let service = Arc::clone(&process.identity.service);
         let key = Key::of(exchange, Spoken { service, server: server.flatten() });
         let is_error = !key.error.is_empty();
-        let kept = self.keeps(node, is_error, timing);
+        let mut kept = self.keeps(node, is_error, timing);
+        if kept.is_some() && self.spans.len() >= MAX_SPANS {
+            self.metrics.lose(DropReason::TooManySpans, 1);
+            kept = None;
+        }
         let trace_id = node.trace.with(|root| root.id);
         self.metrics.add(&key, exchange, timing, kept.map(|_| trace_id));
         match exchange.side {

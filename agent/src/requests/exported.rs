@@ -7,8 +7,8 @@ use opentelemetry::{KeyValue, Value};
 
 use super::RequestMetrics;
 use super::key::Key;
-use super::red::{Exemplar, Held, SECONDS};
-use super::scraped::span_labels;
+use super::red::{Exemplar, Held};
+use super::spansums::{SPAN_LABELS, SpanSum, sum_by_span};
 use crate::aggregate::{Distribution, Example, Measured, Metric, Point};
 
 /// Metrics by the service that they are of; `None` has those between services.
@@ -91,18 +91,9 @@ fn active(held: &Held, all: &mut ByService) {
 
 /// What Tempo makes of spans; here of every request, whether its span was kept or not.
 fn by_span(held: &Held, all: &mut ByService) {
-    let mut spans: BTreeMap<[String; 4], (Arc<str>, u64, Distribution)> = BTreeMap::new();
-    for (key, measures, since_ns) in held.requests.iter() {
-        let (_, since, sum) = spans.entry(span_labels(key)).or_insert_with(|| {
-            (Arc::clone(&key.spoken.service), since_ns, Distribution::new(SECONDS))
-        });
-        *since = since_ns.min(*since);
-        sum.merge(&measures.seconds);
-    }
-    for (labels, (service, since_ns, sum)) in spans {
-        let names = ["service", "span_name", "span_kind", "status_code"];
+    for (labels, SpanSum { service, since_ns, sum }) in sum_by_span(held) {
         let attributes = || {
-            let pairs = names.into_iter().zip(labels.clone());
+            let pairs = SPAN_LABELS.into_iter().zip(labels.clone());
             pairs.map(|(name, value)| KeyValue::new(name, value)).collect::<Vec<_>>()
         };
         let calls = Metric {

@@ -18,6 +18,7 @@ mod sampling;
 mod scraped;
 mod series;
 mod span;
+mod spansums;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,5 @@
 //! The metrics of requests in the text that Prometheus scrapes.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -12,7 +11,8 @@ use prometheus_client::registry::Unit;
 
 use super::RequestMetrics;
 use super::key::Key;
-use super::red::{Held, Measures, SECONDS};
+use super::red::{Held, Measures};
+use super::spansums::{SPAN_LABELS, SpanSum, sum_by_span};
 use crate::aggregate::Distribution;
 
 type Labels = Vec<(String, String)>;
@@ -91,34 +91,21 @@ fn active(held: &Held, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
 
 /// What Tempo makes of spans; here of every request, whether its span was kept or not.
 fn by_span(held: &Held, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let mut spans: BTreeMap<[String; 4], Distribution> = BTreeMap::new();
-    for (key, measures, _) in held.requests.iter() {
-        let sum = spans.entry(span_labels(key)).or_insert_with(|| Distribution::new(SECONDS));
-        sum.merge(&measures.seconds);
-    }
+    let spans = sum_by_span(held);
     let named = |labels: &[String; 4]| {
-        let names = ["service", "span_name", "span_kind", "status_code"];
-        names.map(str::to_owned).into_iter().zip(labels.clone()).collect::<Labels>()
+        SPAN_LABELS.map(str::to_owned).into_iter().zip(labels.clone()).collect::<Labels>()
     };
     let (name, help) = ("traces_spanmetrics_calls", "HTTP requests by the name of their span");
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (labels, sum) in &spans {
+    for (labels, SpanSum { sum, .. }) in &spans {
         ConstCounter::new(sum.count).encode(family.encode_family(&named(labels))?)?;
     }
     let (name, help) = ("traces_spanmetrics_latency", "Duration of HTTP requests in seconds");
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-    for (labels, sum) in &spans {
+    for (labels, SpanSum { sum, .. }) in &spans {
         histogram(&mut family, &named(labels), sum)?;
     }
     Ok(())
-}
-
-/// Service, name, kind and status of a key's spans, as Tempo writes them.
-pub(super) fn span_labels(key: &Key) -> [String; 4] {
-    let name = if key.is_overflow() { "overflow".to_owned() } else { key.span_name() };
-    let kind = if key.is_server { "SPAN_KIND_SERVER" } else { "SPAN_KIND_CLIENT" };
-    let status = if key.error.is_empty() { "STATUS_CODE_UNSET" } else { "STATUS_CODE_ERROR" };
-    [key.spoken.service.to_string(), name, kind.to_owned(), status.to_owned()]
 }
 
 fn by_edge(held: &Held, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! A bounded number of distributions under keys: what comes beyond the limit shares one, and what is
 //! not used any more is forgotten.
 
+use std::borrow::Cow;
 use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
@@ -43,15 +44,16 @@ impl<K: Grouped, V> Default for Series<K, V> {
 impl<K: Grouped, V> Series<K, V> {
     /// The value of a key, or of what shares one; new ones are made.
     pub(super) fn at(&mut self, key: &K, now_ns: u64, new: impl FnOnce(&K) -> V) -> &mut V {
-        let key = match self.known.contains_key(key) {
-            true => key.clone(),
-            false => self.admit(key.clone()),
-        };
-        let held = self.known.entry(key).or_insert_with_key(|key| Held {
-            value: new(key),
-            since_ns: now_ns,
-            last_ns: 0,
-        });
+        let mut key = Cow::Borrowed(key);
+        if !self.known.contains_key(&*key) {
+            // A copy is made of new ones alone.
+            key = Cow::Owned(self.admit(key.into_owned()));
+        }
+        if !self.known.contains_key(&*key) {
+            let held = Held { value: new(&key), since_ns: now_ns, last_ns: 0 };
+            self.known.insert(key.clone().into_owned(), held);
+        }
+        let held = self.known.get_mut(&*key).expect("it is there by now");
         held.last_ns = held.last_ns.max(now_ns);
         &mut held.value
     }

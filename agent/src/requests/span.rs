@@ -121,9 +121,6 @@ fn attributes(exchange: &Exchange, around: &Around<'_>) -> Vec<KeyValue> {
             if let Some(peer) = around.peer {
                 add("client.address", peer.ip().to_string().into());
             }
-            if let Some(waited_ns) = request.transfer.waited_ns() {
-                add("sonde.request.wait_ns", count(waited_ns));
-            }
         }
         Side::Client => {
             if let Some((address, port)) = &key.spoken.server {

@@ -55,6 +55,8 @@ pub struct Exporter {
     metrics: OtlpMetrics,
     scope: InstrumentationScope,
     first_clock_ns: u64,
+    /// Spans out of the queue that have no outcome yet.
+    under_way: usize,
     warnings: Limiter,
 }
 
@@ -83,6 +85,7 @@ pub fn channel(
         metrics,
         scope,
         first_clock_ns: unix_ns(0),
+        under_way: 0,
         warnings,
     };
     Ok((queue, exporter))
@@ -111,7 +114,7 @@ impl Exporter {
         };
         if timeout(LAST_WORDS, rest).await.is_err() {
             tracing::error!(url = self.settings.traces, "ended before all spans were delivered");
-            self.metrics.count_spans(SpanOutcome::Failed, self.spans_in.len());
+            self.metrics.count_spans(SpanOutcome::Failed, self.under_way + self.spans_in.len());
         }
     }
 
@@ -125,6 +128,7 @@ impl Exporter {
                 batch.entry(Arc::clone(&span.process)).or_default().push(span);
                 count += 1;
             }
+            self.under_way = count;
             for (process, spans) in batch {
                 self.send_batch(&process, spans).await;
             }
@@ -149,6 +153,7 @@ impl Exporter {
             }
         };
         self.metrics.count_spans(outcome, count);
+        self.under_way -= count;
     }
 
     async fn send_metrics(&mut self) {

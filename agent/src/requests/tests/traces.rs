@@ -9,6 +9,7 @@ use super::ANSWER;
 use crate::http::Side;
 use crate::record::SocketCall;
 use crate::requests::{Connections, RequestMetrics, SamplingSettings, Span};
+use crate::telemetry::ReasonLabels;
 
 /// One end of a connection, and the thread that works with it.
 #[derive(Clone, Copy)]
@@ -35,6 +36,7 @@ impl End {
 /// This host: its connections, and the spans so far.
 struct Host {
     connections: Connections,
+    metrics: RequestMetrics,
     spans: Vec<Span>,
     now_ns: u64,
 }
@@ -45,8 +47,9 @@ impl Host {
     }
 
     fn with(sampling: SamplingSettings) -> Self {
-        let connections = Connections::new("/nowhere".into(), RequestMetrics::default(), sampling);
-        Self { connections, spans: Vec::new(), now_ns: 1_000_000_000 }
+        let metrics = RequestMetrics::default();
+        let connections = Connections::new("/nowhere".into(), metrics.clone(), sampling);
+        Self { connections, metrics, spans: Vec::new(), now_ns: 1_000_000_000 }
     }
 
     fn call(&mut self, end: End, event: SocketEvent, position: u64, bytes: &str) {
@@ -290,4 +293,20 @@ fn a_span_says_what_the_conventions_ask_for_and_no_secret() {
     let client = host.span("curl", Side::Client);
     let url = client.attributes.iter().find(|one| one.key.as_str() == "url.full");
     assert_eq!(url.map(|url| url.value.to_string()), Some("http://shop:8080/users/42".to_owned()));
+}
+
+#[test]
+fn spans_that_everybody_asks_for_are_bounded_and_the_rest_is_counted() {
+    const MORE: u64 = 5;
+    const WAITING: u64 = 8192;
+    let asked = "GET / HTTP/1.1\r\ntraceparent: \
+        00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n";
+    let mut host = Host::new();
+    for number in 0..WAITING + MORE {
+        host.call(SHOP, Received, number * asked.len() as u64, asked);
+        host.call(SHOP, Sent, number * ANSWER.len() as u64, answer());
+    }
+    assert_eq!(host.spans().len() as u64, WAITING);
+    let reason = ReasonLabels { reason: "too_many_spans" };
+    assert_eq!(host.metrics.losses.get_or_create(&reason).get(), MORE);
 }
