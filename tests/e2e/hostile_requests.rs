@@ -7,50 +7,11 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use sonde_tests::collector::Collector;
-use sonde_tests::server::{Server, Web};
-use sonde_tests::{Agent, wait_until};
-use tempfile::TempDir;
+use sonde_tests::wait_until;
 
-struct Watched {
-    agent: Agent,
-    server: Server,
-    web: Web,
-    _collector: Collector,
-    _folder: TempDir,
-}
+use crate::watched::Watched;
 
 impl Watched {
-    fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let collector = Collector::start(folder.path()).unwrap();
-        let agent = Agent::start(&collector, folder.path()).unwrap();
-        let (server, web) = Server::web().unwrap();
-        Self { agent, server, web, _collector: collector, _folder: folder }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", self.web.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream
-    }
-
-    /// The sum of a metric's values whose labels hold all of these.
-    fn value(&self, name: &str, labels: &[&str]) -> f64 {
-        let metrics = self.agent.metrics().unwrap();
-        let wanted = |line: &&str| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
-                && labels.iter().all(|label| line.contains(label))
-        };
-        let number = |line: &str| line.split(" # ").next()?.rsplit(' ').next()?.parse::<f64>().ok();
-        metrics.lines().filter(wanted).filter_map(number).sum()
-    }
-
-    /// Requests that nginx served, as the agent tells.
-    fn served(&self) -> f64 {
-        self.value("http_server_request_duration_seconds_count", &["\"nginx\""])
-    }
-
     /// What the agent did not understand, by reason.
     fn losses(&self) -> String {
         let metrics = self.agent.metrics().unwrap();
@@ -70,11 +31,6 @@ impl Watched {
             .unwrap();
         stream.read_to_string(&mut String::new()).unwrap();
         wait_until("one more request", Duration::from_secs(20), || count() > before).unwrap();
-    }
-
-    fn stop(mut self) {
-        self.server.stop().unwrap();
-        self.agent.process.stop(libc::SIGTERM).unwrap();
     }
 }
 
@@ -143,15 +99,15 @@ fn half_a_million_paths_are_some_series_and_a_hundred_thousand_connections_none(
     // what becomes of those that are told of.
     let mut last = 0.0;
     let settled = || {
-        let served = watched.served();
+        let served = watched.served(&[]);
         std::thread::sleep(Duration::from_secs(1));
         let settled = served > 15_000.0 && served <= last;
         last = served;
         settled
     };
     let waited = wait_until("the requests", Duration::from_secs(30), settled);
-    assert!(waited.is_ok(), "{} served; {}", watched.served(), watched.losses());
-    let served = watched.served();
+    assert!(waited.is_ok(), "{} served; {}", watched.served(&[]), watched.losses());
+    let served = watched.served(&[]);
     let overflow = watched.value(
         "http_server_request_duration_seconds_count",
         &["\"nginx\"", "otel_metric_overflow=\"true\""],

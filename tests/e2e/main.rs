@@ -19,3 +19,4 @@ mod servers;
 mod shares;
 mod syscalls;
 mod traces;
+mod watched;

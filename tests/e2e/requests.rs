@@ -3,51 +3,14 @@
 #![expect(clippy::print_stdout, reason = "figures are part of what a run shows")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use sonde_tests::collector::Collector;
-use sonde_tests::server::{Server, Web};
-use sonde_tests::{Agent, http, wait_until};
-use tempfile::TempDir;
+use sonde_tests::{http, wait_until};
 
-/// An agent that watches, and a server that counts.
-struct Watched {
-    agent: Agent,
-    server: Option<Server>,
-    web: Web,
-    _collector: Collector,
-    _folder: TempDir,
-}
+use crate::watched::Watched;
 
 impl Watched {
-    fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let collector = Collector::start(folder.path()).unwrap();
-        let agent = Agent::start(&collector, folder.path()).unwrap();
-        let (server, web) = Server::web().unwrap();
-        Self { agent, server: Some(server), web, _collector: collector, _folder: folder }
-    }
-
-    /// The value of a metric whose line begins with `name` and holds all of `labels`; the sum if
-    /// several do.
-    fn value(&self, name: &str, labels: &[&str]) -> f64 {
-        let metrics = self.agent.metrics().unwrap();
-        let wanted = |line: &&str| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))
-                && labels.iter().all(|label| line.contains(label))
-        };
-        let values = metrics.lines().filter(wanted);
-        values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-    }
-
-    /// Requests that nginx served, as the agent tells.
-    fn served(&self, labels: &[&str]) -> f64 {
-        let labels = [labels, &["service_name=\"nginx\""]].concat();
-        self.value("http_server_request_duration_seconds_count", &labels)
-    }
-
     /// Waits until as many requests are told of.
     #[track_caller]
     fn tells(&self, count: f64, labels: &[&str]) {
@@ -77,11 +40,6 @@ impl Watched {
 
     fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.web.port)
-    }
-
-    fn stop(mut self) {
-        self.server.take().unwrap().stop().unwrap();
-        self.agent.process.stop(libc::SIGTERM).unwrap();
     }
 }
 
@@ -195,9 +153,8 @@ server.serve_forever()";
 #[test]
 fn requests_in_one_piece_in_many_and_given_up_are_told_as_they_were() {
     let watched = Watched::start();
-    let connect = || TcpStream::connect(("127.0.0.1", watched.web.port)).unwrap();
     // Pipelined: three heads in one write.
-    let mut stream = connect();
+    let mut stream = watched.connect();
     stream.write_all("GET /piped HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3).as_bytes()).unwrap();
     let mut answers = String::new();
     while answers.matches("hello").count() < 3 {
@@ -207,7 +164,7 @@ fn requests_in_one_piece_in_many_and_given_up_are_told_as_they_were() {
     }
     watched.tells(3.0, &["\"/piped\""]);
     // A byte at a time, as a slow client sends.
-    let mut slow = connect();
+    let mut slow = watched.connect();
     for byte in b"GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" {
         slow.write_all(&[*byte]).unwrap();
         std::thread::sleep(Duration::from_millis(2));
@@ -215,7 +172,7 @@ fn requests_in_one_piece_in_many_and_given_up_are_told_as_they_were() {
     slow.read_to_string(&mut String::new()).unwrap();
     watched.tells(1.0, &["\"/slow\""]);
     // A client that leaves in the middle of the answer.
-    let mut gone = connect();
+    let mut gone = watched.connect();
     gone.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     gone.read_exact(&mut [0; 100]).unwrap();
     drop(gone);

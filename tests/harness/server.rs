@@ -71,6 +71,9 @@ impl Server {
         let at = folder.path();
         let web = Web { port, socket: at.join("socket"), large: 64 << 20 };
         fs::write(at.join("large"), vec![b'x'; web.large])?;
+        // What is put there is read whole before it is answered; the worker is another user.
+        fs::create_dir(at.join("uploads"))?;
+        fs::set_permissions(at.join("uploads"), fs::Permissions::from_mode(0o777))?;
         fs::write(at.join("conf"), web_configuration(at, port))?;
         let mut command = Command::new("/usr/sbin/nginx");
         command.arg("-c").arg(at.join("conf")).arg("-e").arg(at.join("errors"));
@@ -212,6 +215,7 @@ fn web_configuration(at: &Path, port: u16) -> String {
                  server {{ listen 127.0.0.1:{port}; listen [::1]:{port}; listen unix:{at}/socket; root {at};
                            location = /requests {{ stub_status; }}
                            location = /large {{ }}
+                           location = /upload {{ dav_methods PUT; root {at}/uploads; }}
                            location / {{ return 200 \"hello\n\"; }} }} }}"
     )
 }
