@@ -294,7 +294,7 @@ fn no_request_is_under_one_that_did_not_cause_it() {
     std::fs::write(folder.join("conf"), configuration).unwrap();
     let mut nginx = Command::new("/usr/sbin/nginx");
     nginx.arg("-c").arg(folder.join("conf")).arg("-e").arg(folder.join("errors"));
-    let _nginx = Process::start(nginx, &folder.join("nginx.log")).unwrap();
+    let mut nginx = Process::start(nginx, &folder.join("nginx.log")).unwrap();
     let connects = || TcpStream::connect(("127.0.0.1", proxy)).is_ok();
     wait_until("nginx", Duration::from_secs(20), connects).unwrap();
     let clients: Vec<_> = (0..8)
@@ -333,6 +333,8 @@ fn no_request_is_under_one_that_did_not_cause_it() {
     }
     println!("{} traces: {right} spans under what caused them, {roots} at the root", ids.len());
     assert!(right >= REQUESTS, "{right}");
+    // Killed, it would leave its worker behind.
+    nginx.stop(libc::SIGTERM).unwrap();
     shop.stop();
 }
 
