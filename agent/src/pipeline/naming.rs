@@ -22,7 +22,7 @@ use super::{
 use crate::{
     aggregate::{
         Binary, Location, ProfileWindow, RawProcess, RawWindow, ServiceProfile, StackCount, Trust,
-        TrustTally, without_program,
+        TrustTally, without_goroutine, without_program,
     },
     kernel::{give_back_freed_memory, unix_ns},
     process::{CodeAddress, FileIndex, Identity},
@@ -246,6 +246,7 @@ impl Naming {
                 .map(|frame| self.location(*frame, process.attribution.serial))
                 .collect();
             let end = without_program(stack.end, window.frames(stack), &mut frames);
+            let end = without_goroutine(end, &mut frames);
             tally.add(&identity.service, end, &frames, stack.count);
             unnamed.add(window.frames(stack), &frames, stack.count);
             services[place].stacks.push(StackCount {

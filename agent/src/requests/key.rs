@@ -106,15 +106,15 @@ pub(super) fn method_of(method: &str) -> &'static str {
 
 /// `error.type`: the status where the conventions call it an error, or how it ended.
 fn error_of(exchange: &Exchange, is_server: bool, status: u16) -> &'static str {
+    // Who is told of a failure often closes without reading the page about it: the failure counts.
+    if status >= if is_server { 500 } else { 400 } {
+        return STATUS;
+    }
     match exchange.outcome {
         Outcome::NoResponse(_) => "no_response",
         Outcome::Aborted(_) => "aborted",
         Outcome::TimedOut => "timeout",
-        Outcome::GaveUp(_) | Outcome::LostBytes => "",
-        Outcome::Complete | Outcome::Upgraded => {
-            let from = if is_server { 500 } else { 400 };
-            if status >= from { STATUS } else { "" }
-        }
+        Outcome::GaveUp(_) | Outcome::LostBytes | Outcome::Complete | Outcome::Upgraded => "",
     }
 }
 
@@ -149,6 +149,7 @@ impl Timing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Closer;
     use crate::requests::tests::exchange;
 
     #[test]
@@ -156,6 +157,11 @@ mod tests {
         let error = |status, is_server| error_of(&exchange("/", status, 5), is_server, status);
         assert_eq!((error(404, true), error(404, false)), ("", STATUS));
         assert_eq!((error(503, true), error(200, false)), (STATUS, ""));
+        let cut_short = |status| {
+            let outcome = Outcome::Aborted(Closer::Peer);
+            error_of(&Exchange { outcome, ..exchange("/", status, 5) }, true, status)
+        };
+        assert_eq!((cut_short(503), cut_short(404)), (STATUS, "aborted"));
     }
 
     #[test]
