@@ -62,6 +62,9 @@ drop_reasons! {
     SocketNotKept = 18, "socket_not_kept";
     /// Agent: a span beyond those that wait to be handed on.
     TooManySpans = 19, "too_many_spans";
+    /// The kernel left out a call on a socket, because the program that looks at them was interrupted
+    /// on the same CPU by a thread that made another.
+    SocketProgramBusy = 20, "socket_program_busy";
 }
 
 impl DropReason {
@@ -86,6 +89,7 @@ impl DropReason {
                 | Self::SocketRecordInvalid
                 | Self::TooManyConnections
                 | Self::SocketNotKept
+                | Self::SocketProgramBusy
                 | Self::TooManySpans
                 | Self::SyscallTableFull
                 | Self::SyscallPlaceTaken

@@ -1,6 +1,10 @@
 //! Loading the programs and the handles on what they share with us.
 
-use std::{borrow::Borrow, io, os::fd::AsFd as _};
+use std::{
+    borrow::Borrow,
+    fs, io,
+    os::fd::{AsFd as _, AsRawFd as _},
+};
 
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader, include_bytes_aligned,
@@ -355,6 +359,14 @@ impl Programs {
         self.per_cpu_sum("DROPS", reason.index())
     }
 
+    /// Calls on sockets for which the kernel did not run the programs, because one of them was in the
+    /// middle of another call on that CPU. Kernels tell since 5.12.
+    #[must_use]
+    pub fn left_out_on_sockets(&self) -> u64 {
+        let watched = TRACEPOINTS.iter().chain(&FUNCTIONS[1..]);
+        watched.filter_map(|(name, _)| left_out(self.ebpf.program(name)?)).sum()
+    }
+
     /// CPU time the programs took since they were loaded, in nanoseconds.
     #[must_use]
     pub fn cost_ns(&self) -> u64 {
@@ -398,6 +410,13 @@ fn sum(map: &Map, index: u32) -> Option<u64> {
     let array: PerCpuArray<&MapData, u64> = map.try_into().ok()?;
     let values = array.get(&index, 0).ok()?;
     Some(Borrow::<[u64]>::borrow(&*values).iter().sum())
+}
+
+fn left_out(program: &Program) -> Option<u64> {
+    let program = program.fd().ok()?.as_fd().as_raw_fd();
+    let told = fs::read_to_string(format!("/proc/self/fdinfo/{program}")).ok()?;
+    let line = told.lines().find_map(|line| line.strip_prefix("recursion_misses:"));
+    line?.trim().parse().ok()
 }
 
 /// Descriptors that are enough: 512 files with tables, 512 with names, and those on their way from one

@@ -73,6 +73,7 @@ struct KernelCounts {
     cost_ns: u64,
     socket_ring_full: u64,
     socket_not_kept: u64,
+    socket_program_busy: u64,
     socket_cost_ns: u64,
     syscall_table_full: u64,
     syscall_place_taken: u64,
@@ -293,6 +294,7 @@ impl Capture {
             cost_ns: self.programs.cost_ns(),
             socket_ring_full: self.programs.dropped(DropReason::SocketRingFull),
             socket_not_kept: self.programs.dropped(DropReason::SocketNotKept),
+            socket_program_busy: self.programs.left_out_on_sockets(),
             socket_cost_ns: self.programs.socket_cost_ns(),
             syscall_table_full: self.programs.dropped(DropReason::SyscallTableFull),
             syscall_place_taken: self.programs.dropped(DropReason::SyscallPlaceTaken),
@@ -304,6 +306,8 @@ impl Capture {
         self.counters.metrics.requests.lose(DropReason::SocketRingFull, sockets);
         let sockets = now.socket_not_kept - before.socket_not_kept;
         self.counters.metrics.requests.lose(DropReason::SocketNotKept, sockets);
+        let sockets = now.socket_program_busy - before.socket_program_busy;
+        self.counters.metrics.requests.lose(DropReason::SocketProgramBusy, sockets);
         let calls = now.syscall_table_full - before.syscall_table_full;
         self.counters.lost(DropReason::SyscallTableFull, calls);
         let calls = now.syscall_place_taken - before.syscall_place_taken;

@@ -18,7 +18,7 @@ impl Kernel {
     /// Whether requests are told of there. Linux 7.3 takes the programs, and gives them no memory to
     /// remember sockets by.
     pub(super) fn tells_of_requests(&self) -> bool {
-        self.tells_of_sockets() && self.name != "newest"
+        self.tells_of_sockets()
     }
 
     /// Whether calls on sockets can be watched there: what that takes came with 5.15.

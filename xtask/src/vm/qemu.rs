@@ -43,7 +43,7 @@ fn machine(arch: Arch) -> Command {
     let (program, machine, cpu, console) = match arch {
         // QEMU 7.2 leaves junk in the flags after cmpxchg16b, of which one boot of Linux 6.12 in
         // three died; without that instruction kernels do with others.
-        Arch::X86_64 => ("qemu-system-x86_64", "q35", "max,-cx16", "ttyS0"),
+        Arch::X86_64 => ("qemu-system-x86_64", "q35", "max", "ttyS0"),
         Arch::Aarch64 => ("qemu-system-aarch64", "virt,gic-version=max", "max", "ttyAMA0"),
     };
     // Two emulated CPUs make the kernel distrust the time stamp counter, and every look at the clock
