@@ -10,7 +10,7 @@ pub const HAS_TASK_REGISTERS: &str = "HAS_TASK_REGISTERS";
 pub const TASK_STACK_OFFSET: &str = "TASK_STACK_OFFSET";
 
 /// `u64` each: bytes of `struct sock` where these fields are, with the names of structure and field.
-pub const SOCK_FIELDS: [(&str, &str, &str); 11] = [
+pub const SOCK_FIELDS: [(&str, &str, &str); 12] = [
     ("SOCK_PEER", "sock_common", "skc_daddr"),
     ("SOCK_LOCAL", "sock_common", "skc_rcv_saddr"),
     ("SOCK_PEER_PORT", "sock_common", "skc_dport"),
@@ -19,6 +19,7 @@ pub const SOCK_FIELDS: [(&str, &str, &str); 11] = [
     ("SOCK_PEER6", "sock_common", "skc_v6_daddr"),
     ("SOCK_LOCAL6", "sock_common", "skc_v6_rcv_saddr"),
     ("SOCK_TYPE", "sock", "sk_type"),
+    ("SOCK_PROTOCOL", "sock", "sk_protocol"),
     ("SOCKET_SOCK", "socket", "sk"),
     ("TCP_SENT", "tcp_sock", "write_seq"),
     ("TCP_READ", "tcp_sock", "copied_seq"),

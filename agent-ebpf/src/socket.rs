@@ -34,7 +34,7 @@ pub struct SocketHeader {
     /// Zero.
     pub reserved: u16,
     /// TCP's sequence number of the first byte, which both ends agree on whenever they began to
-    /// count; 0 where there is none, or no bytes follow.
+    /// count; 0 where there is none.
     pub sequence: u32,
     /// The address at this end: four or sixteen bytes, then zeros.
     pub local: [u8; 16],
@@ -144,6 +144,23 @@ pub fn beginning(first: u64, length: u64) -> Beginning {
     Beginning::Other
 }
 
+/// Bytes that went by since the last call that was told of: by calls that the kernel does not tell of,
+/// such as splicing, or for which it left the program out. `sequence` is TCP's number of the first byte
+/// told of now, 0 where there is none; `first` that of the stream's first byte; `told` is how many bytes
+/// came until the last call. Less than 2³¹ bytes can be missed.
+#[inline(always)]
+#[must_use]
+pub const fn missed(sequence: u32, first: u32, told: u64) -> u64 {
+    let missed = sequence.wrapping_sub(first).wrapping_sub((told & 0xffff_ffff) as u32);
+    // Half the numbers are behind: bytes of another thread's call, which was told of before.
+    let is_behind = missed >> 31;
+    // The other side's end is counted as a byte where it is read, which none follows.
+    let is_end = (missed ^ 1).wrapping_sub(1) >> 31;
+    let is_known = (sequence | sequence.wrapping_neg()) >> 31;
+    // Without branches, each of which would multiply what older verifiers walk behind it.
+    (missed & (is_known & !is_behind & !is_end & 1).wrapping_neg()) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,5 +190,20 @@ mod tests {
         assert_eq!(of(b"PU"), Beginning::Request);
         assert_eq!(of(b"HT"), Beginning::Response);
         assert_eq!(of(b"x"), Beginning::Other);
+    }
+
+    #[test]
+    fn what_was_not_told_of_is_the_distance_to_what_was() {
+        for first in [1, 5_000, u32::MAX - 99, u32::MAX] {
+            let at = |distance: u32| missed(first.wrapping_add(distance), first, 1_000);
+            assert_eq!(at(1_000), 0, "{first}: in step");
+            assert_eq!(at(1_001), 0, "{first}: the other side's end");
+            assert_eq!((at(1_002), at(6_000)), (2, 5_000), "{first}");
+            assert_eq!(at(900), 0, "{first}: of another thread");
+            let far = (5_u64 << 32) + 1_000;
+            assert_eq!(missed(first.wrapping_add(1_300), first, far), 300, "{first}: far along");
+        }
+        assert_eq!(missed(0, 0, 1_000), 0, "no numbers");
+        assert_eq!(missed(0, 0, 3 << 30), 0, "no numbers");
     }
 }

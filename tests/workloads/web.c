@@ -42,10 +42,33 @@ static ssize_t receive(int fd, const char *kind, char *bytes, size_t room) {
   return read(fd, bytes, room);
 }
 
+static int request(char *head, size_t room, const char *kind) {
+  const char *method = strcmp(kind, "splice") ? "GET" : "POST";
+  return snprintf(head, room, "%s /%s HTTP/1.1\r\nHost: web\r\nX-Padding: %080d\r\nContent-Length: %zu\r\n\r\n",
+                  method, kind, 0, strcmp(kind, "splice") ? (size_t)0 : sizeof body);
+}
+
+/* Takes a body without a call that the kernel tells of. */
+static void skip_body(int fd) {
+  int ends[2];
+  char bytes[4096];
+  if (pipe(ends)) exit(1);
+  for (size_t left = sizeof body; left > 0;) {
+    ssize_t moved = splice(fd, NULL, ends[1], NULL, left < sizeof bytes ? left : sizeof bytes, 0);
+    if (moved <= 0 || read(ends[0], bytes, moved) != moved) exit(1);
+    left -= moved;
+  }
+  close(ends[0]);
+  close(ends[1]);
+}
+
 static void serve(int fd, const char *kind, int count) {
   char head[4096];
+  int splices = !strcmp(kind, "splice");
+  size_t room = splices ? (size_t)request(head, sizeof head, kind) : sizeof head;
   while (count-- > 0) {
-    if (receive(fd, kind, head, sizeof head) <= 0) exit(1);
+    if (receive(fd, kind, head, room) <= 0) exit(1);
+    if (splices) skip_body(fd);
     int length = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", sizeof body);
     if (!strcmp(kind, "file")) {
       off_t start = 0;
@@ -60,9 +83,10 @@ static void serve(int fd, const char *kind, int count) {
 
 static void ask(int fd, const char *kind, int count) {
   char head[200], answer[4096];
-  int length = snprintf(head, sizeof head, "GET /%s HTTP/1.1\r\nHost: web\r\nX-Padding: %080d\r\n\r\n", kind, 0);
+  int length = request(head, sizeof head, kind);
   while (count-- > 0) {
     send_all(fd, kind, head, length);
+    if (!strcmp(kind, "splice") && write(fd, body, sizeof body) < 0) exit(1);
     for (size_t got = 0; got < sizeof body;) {
       ssize_t read = receive(fd, kind, answer, sizeof answer);
       if (read <= 0) exit(1);
@@ -114,6 +138,7 @@ int main(int argc, char **argv) {
   connection(AF_INET, "vector", count);
   connection(AF_INET, "message", count);
   connection(AF_INET, "file", count);
+  connection(AF_INET, "splice", count);
   connection(AF_INET6, "six", count);
   connection(AF_UNIX, "unix", count);
   return 0;

@@ -77,12 +77,12 @@ impl Files {
 fn check(kernel: &Kernel, archive: &Archive, files: &Files) -> Result<()> {
     let image = archive.kernel(kernel)?;
     let started = Instant::now();
-    let mut console = qemu::boot(kernel.arch, &image, &files.initramfs)?;
+    let mut console = qemu::boot(kernel, &image, &files.initramfs)?;
     if Console::parse(&console).section("booted").is_err() {
         // Emulated CPUs that patch code while they start crash a kernel now and then, before anything
         // of ours runs.
         println!("{}: died before its first command; booting it once more", kernel.name);
-        console = qemu::boot(kernel.arch, &image, &files.initramfs)?;
+        console = qemu::boot(kernel, &image, &files.initramfs)?;
     }
     let took = started.elapsed().as_secs_f64();
     let log = files.folder.join(format!("{}.log", kernel.name));

@@ -26,7 +26,7 @@ use sonde_ebpf::{
     socket::{
         Beginning, ENDS_CHUNKED, HAS_NO_PAYLOAD, HEAD_BYTES, LAST_CHUNK, LAST_CHUNK_ALONE,
         MAX_CAPTURED, MAY_WAIT, MIDDLE_BYTES, RING_BYTES, SMALL_BYTES, SocketEvent, SocketHeader,
-        WAKE_BYTES, beginning,
+        WAKE_BYTES, beginning, missed,
     },
 };
 
@@ -45,6 +45,8 @@ static SOCKET: SkStorage<Socket> = SkStorage::new();
 static SOCK_FAMILY: Global<u64> = Global::new(16);
 #[unsafe(no_mangle)]
 static SOCK_TYPE: Global<u64> = Global::new(0);
+#[unsafe(no_mangle)]
+static SOCK_PROTOCOL: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 static SOCK_PEER: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
@@ -71,6 +73,7 @@ const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const SOCK_STREAM: u16 = 1;
+const IPPROTO_TCP: u16 = 6;
 const MSG_PEEK: i32 = 2;
 const MSG_DONTWAIT: i32 = 0x40;
 const TCP_CLOSE: i32 = 7;
@@ -88,6 +91,8 @@ struct Socket {
     misses: u32,
     /// Bytes of a head so far that one call did not finish; by direction.
     unfinished: [u32; 2],
+    /// TCP's sequence number of the first byte that was told of; by direction.
+    first: [u32; 2],
 }
 
 /// Whose socket it is, as records have it.
@@ -147,8 +152,14 @@ fn moved(sk: *mut c_void, result: i32, call_flags: i32, event: SocketEvent) {
         return;
     }
     let length = result as u64;
+    let direction = event as usize & 1;
+    let sequence = sequence(sk, family, event, length);
+    let first = &mut socket.first[direction];
     let stream = if event as u8 == 0 { &mut socket.sent } else { &mut socket.received };
-    let position = *stream;
+    if *stream == 0 {
+        *first = sequence;
+    }
+    let position = *stream + missed(sequence, *first, *stream);
     *stream = position + length;
     let payload = if is_end { Payload::NONE } else { payload() };
     let first = payload.first_bytes(length);
@@ -166,7 +177,6 @@ fn moved(sk: *mut c_void, result: i32, call_flags: i32, event: SocketEvent) {
         }
         socket.state = HTTP;
     }
-    let direction = event as usize & 1;
     socket.unfinished[1 - direction] = 0;
     let continues = socket.unfinished[direction] != 0;
     let wanted = match begins {
@@ -188,7 +198,6 @@ fn moved(sk: *mut c_void, result: i32, call_flags: i32, event: SocketEvent) {
     if event as u8 == 1 && call_flags & MSG_DONTWAIT == 0 {
         flags |= MAY_WAIT;
     }
-    let sequence = if wanted > 0 { sequence(sk, family, event, length) } else { 0 };
     let told = Told { boot_ns, position, length, event, flags, sequence };
     // Of two buffers each gets half of the room.
     let room = if payload.buffers[0].bytes < wanted as u64 { 2 * wanted } else { wanted };
@@ -244,6 +253,10 @@ pub(crate) fn state_changed(ctx: &BtfTracePointContext) {
 fn sequence(sk: *const c_void, family: u16, event: SocketEvent, length: u64) -> u32 {
     let offset = if event as u8 == 0 { TCP_SENT.load() } else { TCP_READ.load() };
     if family == AF_UNIX || offset == 0 {
+        return 0;
+    }
+    // Others that are streams too, such as multipath TCP, have another structure.
+    if field::<u16>(sk, SOCK_PROTOCOL.load()) != IPPROTO_TCP {
         return 0;
     }
     // SAFETY: the helper checks the address.

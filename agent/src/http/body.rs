@@ -66,6 +66,11 @@ impl Body {
         }
     }
 
+    /// Whether it is known to end after so many more bytes.
+    pub(super) fn is_left(&self, count: u64) -> bool {
+        matches!(self, Self::Length(left) if *left == count)
+    }
+
     /// Goes on behind bytes that were never told of, if that is certain: the end, with its time, must
     /// not be among them.
     pub(super) fn lost(&mut self, count: u64) -> bool {

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::matrix::Arch;
+use super::matrix::{Arch, Kernel};
 use crate::command::{command, shown};
 
 /// After this a guest counts as stuck: a boot with all checks takes some 20 s on two busy CPUs.
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Boots, waits until the machine is off, and returns what it wrote to its console.
-pub(super) fn boot(arch: Arch, kernel: &Path, initramfs: &Path) -> Result<String> {
-    let mut qemu = machine(arch);
+pub(super) fn boot(of: &Kernel, kernel: &Path, initramfs: &Path) -> Result<String> {
+    let mut qemu = machine(of);
     qemu.args(["-accel", "tcg", "-smp", "2", "-m", "1024"]);
     qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
     qemu.args(["-serial", "stdio"]).arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
@@ -39,17 +39,15 @@ pub(super) fn boot(arch: Arch, kernel: &Path, initramfs: &Path) -> Result<String
     Ok(text)
 }
 
-fn machine(arch: Arch) -> Command {
-    let (program, machine, cpu, console) = match arch {
-        // QEMU 7.2 leaves junk in the flags after cmpxchg16b, of which one boot of Linux 6.12 in
-        // three died; without that instruction kernels do with others.
-        Arch::X86_64 => ("qemu-system-x86_64", "q35", "max", "ttyS0"),
-        Arch::Aarch64 => ("qemu-system-aarch64", "virt,gic-version=max", "max", "ttyAMA0"),
+fn machine(kernel: &Kernel) -> Command {
+    let (program, machine, console) = match kernel.arch {
+        Arch::X86_64 => ("qemu-system-x86_64", "q35", "ttyS0"),
+        Arch::Aarch64 => ("qemu-system-aarch64", "virt,gic-version=max", "ttyAMA0"),
     };
     // Two emulated CPUs make the kernel distrust the time stamp counter, and every look at the clock
     // would be ten times as slow.
     let line = format!("console={console} quiet panic=-1 tsc=reliable");
-    command(program, ["-M", machine, "-cpu", cpu, "-append", &line])
+    command(program, ["-M", machine, "-cpu", kernel.processor(), "-append", &line])
 }
 
 /// Waits for the end; `false` if it did not come in time, and was made.

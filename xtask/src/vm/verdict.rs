@@ -12,7 +12,7 @@ const SOCKETS: &str = "calls on sockets";
 
 /// Requests of each kind that the guest makes, and the kinds of `tests/workloads/web.c`.
 const REQUESTS: u32 = 50;
-const KINDS: [&str; 7] = ["write", "send", "vector", "message", "file", "six", "unix"];
+const KINDS: [&str; 8] = ["write", "send", "vector", "message", "file", "splice", "six", "unix"];
 
 /// The one of the programs that count system calls, which every kernel has to take.
 const SYSCALLS: &str = "tracepoints of system calls";
@@ -56,7 +56,7 @@ impl Verdict {
             Ok(_) => verdict.failures.push(format!("{SOCKETS}: not expected here")),
             Err(_) => {}
         }
-        if kernel.tells_of_requests() {
+        if tells_of_sockets {
             match console.section("requests").and_then(requests) {
                 Ok(told) => verdict.recordings.push(told),
                 Err(why) => verdict.failures.push(why),
@@ -72,18 +72,26 @@ impl Verdict {
     }
 }
 
-/// Whether every request of the guest's server was told of.
+/// Whether every request of the guest's server was told of, but for those that the kernel itself says
+/// it left out: a call is of one request, and what it lacked may make another one incomplete.
 fn requests(metrics: &str) -> Result<String, String> {
+    let value = |line: &str| line.rsplit(' ').next()?.parse::<u32>().ok();
     let told = |kind: &&str| {
         let route = format!("http_route=\"/{kind}\"");
-        let line = metrics.lines().find(|line| line.contains(&route) && line.contains("\"web\""));
-        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()) == Some(REQUESTS)
+        let is_told = |line: &&str| {
+            line.contains(&route) && line.contains("\"web\"") && !line.contains("error_type")
+        };
+        metrics.lines().find(is_told).and_then(value).unwrap_or(0)
     };
-    let missing: Vec<&str> = KINDS.into_iter().filter(|kind| !told(kind)).collect();
-    if missing.is_empty() {
-        return Ok(format!("requests: {REQUESTS} of {} kinds each", KINDS.len()));
+    let is_left_out = |line: &&str| line.contains("reason=\"socket_program_busy\"");
+    let left_out = metrics.lines().find(is_left_out).and_then(value).unwrap_or(0);
+    let wrong: Vec<&str> = KINDS.into_iter().filter(|kind| told(kind) != REQUESTS).collect();
+    let missing: u32 = KINDS.iter().map(|kind| REQUESTS.abs_diff(told(kind))).sum();
+    if missing > 2 * left_out {
+        return Err(format!("requests: not {REQUESTS} of {}:\n{metrics}", wrong.join(", ")));
     }
-    Err(format!("requests: not {REQUESTS} of {}:\n{metrics}", missing.join(", ")))
+    let all = REQUESTS * u32::try_from(KINDS.len()).unwrap_or(0);
+    Ok(format!("requests: {} of {all}, {left_out} calls left out", all - missing))
 }
 
 fn recording<'a>(console: &'a Console, case: &str) -> Result<&'a str, String> {
@@ -133,6 +141,8 @@ mod tests {
         assert!(requests(&all).is_ok());
         let less = all.replace(&line("six", REQUESTS), &line("six", REQUESTS - 1));
         assert!(requests(&less).is_err_and(|why| why.starts_with("requests: not 50 of six:")));
+        let told = less + "sonde_agent_http_losses_total{reason=\"socket_program_busy\"} 1\n";
+        assert!(requests(&told).is_ok());
     }
 
     #[test]

@@ -238,14 +238,19 @@ impl Connection {
     fn gap(&mut self, direction: Direction, count: Option<u64>, found: &mut Found) {
         let lost_bytes = &mut found.counts.lost_bytes;
         *lost_bytes = lost_bytes.saturating_add(count.unwrap_or(0));
+        let role = self.role(direction);
         let stream = &mut self.streams[direction as usize];
+        // When a request's last byte came is not known then, but nothing is measured by it.
+        let ends_request = role == Some(Role::Requests)
+            && matches!((&stream.state, count), (State::Body(body), Some(count)) if body.is_left(count));
         let passed = match (&mut stream.state, count) {
+            (_, Some(count)) if ends_request => Some(count),
             (State::Body(body), Some(count)) => body.lost(count).then_some(count),
             // Nobody waits for what they may have been.
             (State::Lost, _) if self.queue.is_empty() && self.held.is_empty() => return,
             _ => None,
         };
-        match (passed, self.role(direction)) {
+        match (passed, role) {
             (Some(count), Some(role)) if self.stream(direction).attached => {
                 if let Some(transfer) = self.queue.transfer(role) {
                     transfer.body_bytes = transfer.body_bytes.saturating_add(count);
@@ -253,6 +258,9 @@ impl Connection {
             }
             (Some(_), _) => {}
             (None, _) => self.lose(direction, Loss::BytesLost, found),
+        }
+        if ends_request {
+            self.message_over(direction, found);
         }
     }
 }

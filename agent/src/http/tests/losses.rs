@@ -63,6 +63,23 @@ fn lost_bytes_inside_a_body_with_a_length_cost_nothing() {
 }
 
 #[test]
+fn a_request_s_body_that_was_never_told_of_costs_nothing() {
+    let mut wire = Wire::new();
+    for number in 1..4 {
+        wire.received(&format!("POST /{number} HTTP/1.1\r\nContent-Length: 100\r\n\r\n"));
+        wire.lost(Received, 100);
+        wire.sent(OK);
+    }
+    wire.received(&get("/4"));
+    wire.sent(OK);
+    wire.check(
+        "POST /1 100 -> 200 2 Complete\nPOST /2 100 -> 200 2 Complete\n\
+         POST /3 100 -> 200 2 Complete\nGET /4 0 -> 200 2 Complete",
+    );
+    assert_eq!(wire.losses(), "");
+}
+
+#[test]
 fn lost_bytes_that_may_have_been_the_end_of_a_message_cost_it() {
     let mut wire = Wire::new();
     wire.received(&get("/1"));
