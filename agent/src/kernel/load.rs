@@ -179,6 +179,8 @@ pub struct Programs {
     pub(super) syscalls_lack: Option<&'static str>,
     /// The same of watching calls on sockets.
     sockets_lack: Option<&'static str>,
+    /// [`TRACEPOINTS`] or [`FUNCTIONS`], once calls on sockets are watched.
+    socket_programs: &'static [(&'static str, &'static str)],
 }
 
 impl Programs {
@@ -232,7 +234,7 @@ impl Programs {
             .map_max_entries("ARENA", arena_elements(settings.table_bytes))
             .load(OBJECT)
             .map_err(KernelError::Load)?;
-        Ok(Self { ebpf, cpus, syscalls_lack: layout.err(), sockets_lack })
+        Ok(Self { ebpf, cpus, syscalls_lack: layout.err(), sockets_lack, socket_programs: &[] })
     }
 
     /// Starts sampling every CPU at `frequency` ticks a second.
@@ -315,6 +317,7 @@ impl Programs {
             };
             attached.map_err(|error| KernelError::Program { name, error })?;
         }
+        self.socket_programs = watched;
         Ok(())
     }
 
@@ -363,8 +366,7 @@ impl Programs {
     /// middle of another call on that CPU. Kernels tell since 5.12.
     #[must_use]
     pub fn left_out_on_sockets(&self) -> u64 {
-        let watched = TRACEPOINTS.iter().chain(&FUNCTIONS[1..]);
-        watched.filter_map(|(name, _)| left_out(self.ebpf.program(name)?)).sum()
+        self.socket_programs.iter().filter_map(|(name, _)| left_out(self.ebpf.program(name)?)).sum()
     }
 
     /// CPU time the programs took since they were loaded, in nanoseconds.

@@ -294,7 +294,11 @@ impl Capture {
             cost_ns: self.programs.cost_ns(),
             socket_ring_full: self.programs.dropped(DropReason::SocketRingFull),
             socket_not_kept: self.programs.dropped(DropReason::SocketNotKept),
-            socket_program_busy: self.programs.left_out_on_sockets(),
+            // What could not be read this time is read the next.
+            socket_program_busy: self
+                .programs
+                .left_out_on_sockets()
+                .max(self.seen.socket_program_busy),
             socket_cost_ns: self.programs.socket_cost_ns(),
             syscall_table_full: self.programs.dropped(DropReason::SyscallTableFull),
             syscall_place_taken: self.programs.dropped(DropReason::SyscallPlaceTaken),

@@ -244,8 +244,7 @@ impl Connection {
         let ends_request = role == Some(Role::Requests)
             && matches!((&stream.state, count), (State::Body(body), Some(count)) if body.is_left(count));
         let passed = match (&mut stream.state, count) {
-            (_, Some(count)) if ends_request => Some(count),
-            (State::Body(body), Some(count)) => body.lost(count).then_some(count),
+            (State::Body(body), Some(count)) => (ends_request || body.lost(count)).then_some(count),
             // Nobody waits for what they may have been.
             (State::Lost, _) if self.queue.is_empty() && self.held.is_empty() => return,
             _ => None,
